@@ -1,0 +1,82 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::simulate;
+
+/// Receives Cisco Meraki's Scanning API posts, keeps every one it has answered, and writes them to a database.
+#[derive(Parser)]
+#[command(name = "footfall", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Receive posts until SIGTERM or SIGINT; SIGHUP reads certificates and secrets again
+    Serve(ConfigFile),
+    /// Send posts as Meraki's cloud would, from simulated sites
+    Simulate(Box<simulate::Arguments>),
+    /// Check or show the configuration
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Bring the database's tables up to date, and end
+    Migrate(ConfigFile),
+    /// Run one read-only SQL statement on the database
+    Query(Query),
+    /// Look at the journal, also while footfall runs
+    Journal {
+        #[command(subcommand)]
+        command: JournalCommand,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Read the whole configuration, and say what is wrong or unwise; binds no port and changes nothing
+    Check(ConfigFile),
+    /// Print a configuration file with every key, its meaning, unit, default and range
+    Example,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum JournalCommand {
+    /// List the segments and what is in quarantine
+    Inspect(ConfigFile),
+    /// Read every record and check it; exits 74 when one is damaged
+    Verify(ConfigFile),
+}
+
+/// Which configuration a command uses.
+#[derive(Args)]
+pub(crate) struct ConfigFile {
+    /// The configuration file; without it ./footfall.toml, else built-in defaults
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Args)]
+#[command(after_help = "The views: observations, locations, access_points, clients, posts.\nExample: footfall query \"SELECT ap, count(*) FROM observations GROUP BY ap\" --format csv")]
+pub(crate) struct Query {
+    /// One SQL statement in the database's own dialect
+    pub(crate) sql: String,
+    /// How rows are printed; json is an array of objects
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) at: ConfigFile,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Table,
+    Csv,
+    Json,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 64 the command line or the configuration is wrong; 69 something needed is not reachable;\n70 a defect of footfall; 73, 74 a file cannot be created, read or written.";

@@ -1,0 +1,116 @@
+//! What a person may write, what is refused, and with which words.
+
+use std::io;
+use std::path::Path;
+
+use super::*;
+
+fn world<'a>() -> World<'a> {
+    World { environment: &|name| (name == "MALL_VALIDATOR" || name == "MALL_SECRET").then(|| format!("value-of-{name}")), file: &|_| Err(io::ErrorKind::NotFound.into()) }
+}
+
+fn parse(text: &str) -> Result<Config, Mistake> {
+    let config = Config::parse(text, Some(Path::new("f.toml")), &world())?;
+    config.check(Some(Path::new("f.toml")), &world())?;
+    Ok(config)
+}
+
+const RECEIVER: &str = "[[receiver]]\nname = \"a\"\npath = \"/a\"\nvalidator = \"v\"\nsecrets = [\"hush\"]\n";
+
+#[test]
+fn the_example_says_every_default() {
+    let mut example = parse(EXAMPLE).unwrap();
+    let receivers = std::mem::take(&mut example.receiver);
+    assert_eq!(example, Config::default());
+    assert_eq!(receivers[0].secrets[0].reveal(), "value-of-MALL_SECRET");
+}
+
+#[test]
+fn the_example_names_every_key() {
+    // A key that the example does not name would be refused as missing from this list, or shown by the compiler as never read.
+    let keys = ["data_dir", "database", "address", "tls", "http2", "insecure_plaintext", "names", "name", "path", "validator", "secrets", "body", "memory", "connections"];
+    let more = ["connections_per_address", "handshake_timeout", "header_timeout", "body_timeout", "idle_timeout", "stop_timeout", "max", "free_min", "keep", "segment"];
+    let rest = ["# key", "tail", "rows", "clients", "observations", "core_dumps", "log", "log_format"];
+    for key in keys.iter().chain(&more).chain(&rest) {
+        assert!(EXAMPLE.lines().any(|line| line.starts_with(&format!("{key} = "))), "{key}");
+    }
+}
+
+#[test]
+fn the_defaults_are_sound_and_warn_that_nobody_can_post() {
+    Config::default().check(None, &world()).unwrap();
+    assert!(Config::default().warnings(false, None).iter().any(|warning| warning.contains("404")));
+}
+
+#[test]
+fn mistakes_name_the_key_the_value_and_the_remedy() {
+    let cases = [
+        ("colour = 1", "colour", "unknown field"),
+        ("[limits]\nbdy = \"1MiB\"", "limits.bdy", "unknown field"),
+        ("[limits]\nbody = \"64\"", "limits.body", "\"64\" is no size"),
+        ("[limits]\nbody = 64", "limits.body", "invalid type"),
+        ("[limits]\nbody_timeout = \"soon\"", "limits.body_timeout", "\"soon\" is no length of time"),
+        ("[limits]\nbody = \"256MiB\"", "limits.memory", "512MiB cannot hold"),
+        ("[limits]\nbody = \"100MiB\"\nmemory = \"1GiB\"\n[journal]\nsegment = \"64MiB\"", "journal.segment", "64MiB cannot hold a post"),
+        ("[journal]\nmax = \"200MiB\"", "journal.max", "less than three segments"),
+        ("[limits]\nidle_timeout = \"0s\"", "limits.idle_timeout", "out of range"),
+        ("[limits]\nconnections = 0", "limits.connections", "lets nobody in"),
+        ("[[listen]]\naddress = \"everywhere\"", "listen[0].address", "\"everywhere\" is no address"),
+        ("[[listen]]\naddress = \"0.0.0.0:80\"\ntls = \"off\"", "listen[0].tls", "others reach"),
+        ("[[listen]]\naddress = \"127.0.0.1:1\"\ntls = \"on\"", "listen[0].tls", "\"on\""),
+        ("[[listen]]\naddress = \"127.0.0.1:1\"\n[[listen]]\naddress = \"127.0.0.1:1\"", "listen[1].address", "taken"),
+        ("[[listen]]\naddress = \"127.0.0.1:1\"\ntls = { chain = \"c.pem\", key = \"k.pem\" }", "listen[0].tls.chain", "c.pem cannot be read"),
+        ("database = \"mysql://x\"", "database", "mysql"),
+        ("database = \"env:NOT_SET\"", "database", "environment variable NOT_SET"),
+        ("database = \"file:gone\"", "database", "the file gone"),
+        ("[process]\nlog = \"loud[\"", "process.log", "no log filter"),
+        ("[privacy]\nkeep = [\"shoe_size\"]", "privacy.keep[0]", "unknown variant"),
+        ("[privacy]\nkey = \"abc\"", "privacy.key", "64 hexadecimal"),
+        ("[retention]\nobservations = \"5m\"", "retention.observations", "less than an hour"),
+        ("[[receiver]]\nname = \"a b\"\npath = \"/\"\nvalidator = \"v\"\nsecrets = [\"s\"]", "receiver[0].name", "\"a b\""),
+        ("[[receiver]]\nname = \"a\"\npath = \"x\"\nvalidator = \"v\"\nsecrets = [\"s\"]", "receiver[0].path", "\"x\""),
+        ("[[receiver]]\nname = \"a\"\npath = \"/\"\nvalidator = \"v\"\nsecrets = []", "receiver[0].secrets", "no secret"),
+        ("a = ", "", "line 1 is not TOML"),
+    ];
+    for (text, key, what) in cases {
+        let mistake = parse(text).unwrap_err();
+        assert!(mistake.to_string().starts_with("f.toml: "), "{mistake}");
+        assert_eq!(mistake.key, key, "{mistake}");
+        assert!(mistake.what.contains(what), "{mistake}");
+        assert!(!mistake.remedy.is_empty());
+    }
+}
+
+#[test]
+fn a_name_or_path_stands_once() {
+    for (second, key) in [(RECEIVER.replace("/a", "/b"), "receiver[1].name"), (RECEIVER.replace("\"a\"", "\"b\""), "receiver[1].path")] {
+        assert_eq!(parse(&format!("{RECEIVER}{second}")).unwrap_err().key, key);
+    }
+}
+
+#[test]
+fn no_secret_is_ever_shown() {
+    let config = parse(&format!("database = \"postgres://u:geheim@h/d?password=geheim\"\n{RECEIVER}")).unwrap();
+    let shown = format!("{config:?} {}", config.database.address_shown());
+    assert!(!shown.contains("hush") && !shown.contains("geheim"), "{shown}");
+    assert_eq!(config.database.address_shown(), "postgres://u@h/d");
+    let mistake = parse(&RECEIVER.replace("[\"hush\"]", "\"hush\"")).unwrap_err();
+    assert!(!mistake.to_string().contains("hush"), "{mistake}");
+    let mistake = parse(&format!("{RECEIVER}secret = hush")).unwrap_err();
+    assert!(!mistake.to_string().contains("hush"), "{mistake}");
+}
+
+#[test]
+fn a_readable_file_with_a_secret_is_warned_of() {
+    let text = RECEIVER.to_owned();
+    let config = parse(&text).unwrap();
+    assert!(config.warnings(true, Some(&text)).iter().any(|warning| warning.contains("chmod 600")));
+    assert!(config.warnings(false, Some(&text)).is_empty());
+    assert!(config.warnings(true, Some("secrets = [\"env:X\"]")).is_empty());
+}
+
+#[test]
+fn sizes_and_times_are_shown_as_they_are_written() {
+    assert_eq!([Size(64 << 20), Size(3 << 30), Size(1_000), Size(1 << 10)].map(|size| size.to_string()), ["64MiB", "3GiB", "1000B", "1KiB"]);
+    assert_eq!(Span::seconds(75).to_string(), "1m 15s");
+}

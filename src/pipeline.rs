@@ -1,0 +1,263 @@
+//! From the journal into the store: take what waits, fold it into one transaction, commit it exactly once.
+//!
+//! The pipeline owns a thread and a runtime of its own, so that a slow store or a long group never delays an answer, and so that it
+//! may block. It is the only reader of the tail and the only caller of the [`Store`]. Batching is adaptive: a group is whatever came
+//! while the last commit was in flight, up to a limit of rows; there is no linger.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use store::client::Pseudonyms;
+use store::group::{Fold, Keep};
+use store::journal::Journal;
+use store::position::Position;
+use store::quarantine::Quarantine;
+use store::repeat::RepeatFilter;
+use store::writer::{Advance, Class, Cursor, Store, WriteError};
+use tokio::sync::watch;
+
+mod backoff;
+mod commit;
+mod report;
+mod source;
+
+use backoff::Backoff;
+pub(crate) use report::Report;
+use source::{Item, SetAside, Source};
+
+/// What a pipeline is made from.
+pub(crate) struct Settings {
+    pub(crate) pseudonyms: Pseudonyms,
+    pub(crate) keep: Keep,
+    pub(crate) rows_max: usize,
+    pub(crate) retention: Duration,
+    pub(crate) now_ms: fn() -> i64,
+    /// The key of the repeat filter: random, of this process alone.
+    pub(crate) filter_key: (u64, u64),
+}
+
+/// Applies one journal to one store.
+pub(crate) struct Pipeline<S> {
+    store: S,
+    journal: Arc<Journal>,
+    quarantine: Quarantine,
+    source: Source,
+    fold: Fold,
+    settings: Settings,
+    report: Arc<Report>,
+    stop: watch::Receiver<bool>,
+    cursor: Option<Cursor>,
+    /// Records of the group in hand that go into quarantine.
+    asides: Vec<SetAside>,
+    /// Observations of the group in hand that this process's journal does not count as appended.
+    replayed: u64,
+    backoff: Backoff,
+    maintained_ms: i64,
+}
+
+impl<S: Store> Pipeline<S> {
+    /// A pipeline that has not touched its store yet.
+    pub(crate) fn new(store: S, journal: Arc<Journal>, quarantine: Quarantine, settings: Settings, report: Arc<Report>, stop: watch::Receiver<bool>) -> Self {
+        let source = Source::new(Arc::clone(&journal));
+        let fold = new_fold(&settings);
+        Self { store, journal, quarantine, source, fold, settings, report, stop, cursor: None, asides: Vec::new(), replayed: 0, backoff: Backoff::default(), maintained_ms: i64::MIN }
+    }
+
+    /// Runs until it is told to stop, or until another process has taken its place.
+    ///
+    /// At the stop, the group in hand is finished when the store takes it at once; everything else stays in the journal.
+    pub(crate) async fn run(mut self) {
+        loop {
+            if self.attach().await.is_break() {
+                return;
+            }
+            match self.drain().await {
+                Drained::Stopped => return,
+                Drained::Fenced => {
+                    self.fence();
+                    return;
+                }
+                Drained::Rewound(position) => self.rewind(position),
+            }
+        }
+    }
+
+    /// Connects, takes the cursor over, and tells the repeat filter what the store has; tries until it works.
+    async fn attach(&mut self) -> ControlFlow<()> {
+        loop {
+            match self.try_attach().await {
+                Ok(()) => {
+                    self.report.running();
+                    self.backoff.reset();
+                    return ControlFlow::Continue(());
+                }
+                Err(error) if error.class == Class::CursorMoved => {
+                    self.report.failed(&error);
+                    self.fence();
+                    return ControlFlow::Break(());
+                }
+                Err(error) => self.trouble(&error).await?,
+            }
+        }
+    }
+
+    async fn try_attach(&mut self) -> Result<(), WriteError> {
+        self.store.connect().await?;
+        let cursor = self.store.adopt(self.journal.id(), self.journal.first_position()).await?;
+        let next = self.journal.durable().next;
+        if cursor.position > next {
+            let message = format!("the store is ahead of this journal: it has applied everything before record {}, and the journal's next record is {next}", cursor.position);
+            return Err(WriteError::new(Class::CursorMoved, message));
+        }
+        let first = self.journal.first_position();
+        if cursor.position < first {
+            let gap = first.0 - cursor.position.0;
+            metrics::counter!(crate::metrics::STORE_GAP_RECORDS_TOTAL).increment(gap);
+            tracing::error!(from = %cursor.position, to = %first, "the store asks for records that the journal no longer holds; they are lost to it: it was restored from too old a copy");
+        }
+        let newest = self.store.newest_received_ms().await?.unwrap_or(0);
+        let since = self.fold.start(newest.div_euclid(1_000));
+        let Self { store, fold, .. } = self;
+        store.recent(since, &mut |stored| fold.remember(stored)).await?;
+        self.cursor = Some(cursor);
+        self.source.seek(cursor.position.max(first));
+        self.report.moved(cursor.position);
+        metrics::gauge!(crate::metrics::REPEAT_FILTER_BYTES).set(self.fold.filter_bytes() as f64);
+        tracing::info!(store = self.store.kind(), cursor = %cursor.position, backlog = next.0.saturating_sub(cursor.position.0), "store attached");
+        Ok(())
+    }
+
+    /// Applies groups until something ends it.
+    async fn drain(&mut self) -> Drained {
+        loop {
+            self.maintain().await;
+            if self.stopping() {
+                return Drained::Stopped;
+            }
+            if !self.source.has_work() {
+                self.report.idle();
+                tokio::select! {
+                    () = self.source.work() => {}
+                    _ = self.stop.wait_for(|stop| *stop) => return Drained::Stopped,
+                    () = tokio::time::sleep(MAINTENANCE_EVERY) => {}
+                }
+                continue;
+            }
+            if let Err(error) = self.gather() {
+                // What was gathered stays gathered; reading goes on behind it.
+                if self.trouble(&WriteError::new(Class::Retry, format!("read the journal back: {error}"))).await.is_break() {
+                    return Drained::Stopped;
+                }
+                continue;
+            }
+            if let ControlFlow::Break(ended) = self.commit().await {
+                return ended;
+            }
+        }
+    }
+
+    /// Fills a group with whatever waits, up to the limit of rows.
+    fn gather(&mut self) -> std::io::Result<()> {
+        while self.fold.rows() < self.settings.rows_max && self.asides.len() < ASIDES_MAX {
+            match self.source.next()? {
+                Some(Item::Post { batch, received_at_ms, replayed }) => {
+                    self.report.pending_since(received_at_ms);
+                    if replayed {
+                        self.replayed += batch.told();
+                    }
+                    self.fold.add(&batch);
+                    self.source.reuse(batch);
+                }
+                Some(Item::Aside(aside)) => self.asides.push(aside),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Housekeeping of the store, about once a minute and again at once while it says that more is waiting.
+    async fn maintain(&mut self) {
+        let now = (self.settings.now_ms)();
+        if now < self.maintained_ms.saturating_add(MAINTENANCE_EVERY.as_millis() as i64) {
+            return;
+        }
+        match self.store.maintain(now, self.settings.retention).await {
+            Ok(done) => {
+                self.maintained_ms = if done.more { i64::MIN } else { now };
+                metrics::gauge!(crate::metrics::STORE_DEFAULT_PARTITION_ROWS).set(done.default_partition_rows as f64);
+                if done.default_partition_rows > 0 {
+                    tracing::warn!(rows = done.default_partition_rows, "rows stand in a default partition: a day's partition could not be made in time");
+                }
+                if done.partitions_made + done.partitions_dropped > 0 {
+                    tracing::info!(made = done.partitions_made, dropped = done.partitions_dropped, "partitions made and dropped");
+                }
+            }
+            Err(error) => {
+                self.maintained_ms = now;
+                metrics::counter!(crate::metrics::STORE_ERRORS_TOTAL, "class" => error.class.name()).increment(1);
+                tracing::warn!(error = %error, "housekeeping of the store failed; it is tried again in a minute");
+                // The store has dropped its connection: the next write finds out and reconnects.
+            }
+        }
+    }
+
+    /// Counts and reports an error, then waits before the next try. Breaks when it is time to stop.
+    async fn trouble(&mut self, error: &WriteError) -> ControlFlow<()> {
+        metrics::counter!(crate::metrics::STORE_ERRORS_TOTAL, "class" => error.class.name()).increment(1);
+        self.report.failed(error);
+        let wait = if error.class == Class::Retry { self.backoff.next() } else { PAUSE };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => ControlFlow::Continue(()),
+            _ = self.stop.wait_for(|stop| *stop) => ControlFlow::Break(()),
+        }
+    }
+
+    /// Another process writes with this journal's name: stop taking posts, and say what stays behind.
+    fn fence(&self) {
+        self.journal.fence();
+        self.report.fenced();
+        metrics::counter!(crate::metrics::STORE_FENCED_TOTAL).increment(1);
+        let staying = self.journal.durable().next.0.saturating_sub(self.report.cursor().0);
+        tracing::error!(
+            answered_posts_staying = staying,
+            "fenced: another process has taken over this journal's cursor, or the store is ahead of it; no more posts are taken here; the answered posts stay in this journal"
+        );
+    }
+
+    /// The store was set back to an earlier state: apply from its own cursor, with a filter that knows only what it has now.
+    fn rewind(&mut self, position: Position) {
+        tracing::warn!(from = %self.report.cursor(), to = %position, "the store was set back; what came after is applied again from the journal");
+        self.fold = new_fold(&self.settings);
+        self.asides.clear();
+        self.replayed = 0;
+        self.cursor = None;
+    }
+
+    fn advance(&self) -> Option<Advance> {
+        let cursor = self.cursor?;
+        Some(Advance { journal: self.journal.id(), epoch: cursor.epoch, from: cursor.position, to: self.source.next_position() })
+    }
+
+    fn stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+}
+
+/// Why applying ended.
+enum Drained {
+    Stopped,
+    Fenced,
+    Rewound(Position),
+}
+
+fn new_fold(settings: &Settings) -> Fold {
+    Fold::new(settings.pseudonyms.clone(), settings.keep, RepeatFilter::new(settings.filter_key))
+}
+
+/// How often partitions and retention are looked after.
+const MAINTENANCE_EVERY: Duration = Duration::from_secs(60);
+/// How long to wait when the schema is not as it must be: a person has to act.
+const PAUSE: Duration = Duration::from_secs(10);
+/// Records set aside with one group at most.
+const ASIDES_MAX: usize = 1_000;

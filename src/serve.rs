@@ -1,0 +1,393 @@
+//! `footfall serve`: the wiring of one process, from the configuration to the last fsync.
+
+use std::io;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ingest::certificate::{self, Certificate, Files};
+use ingest::handler::{Ingress, Limits};
+use ingest::receiver::{Receiver, Receivers};
+use ingest::server::{self, Listener, Socket};
+use ingest::wire::Secret;
+use metrics_exporter_prometheus::PrometheusHandle;
+use rustix::process::{Resource, Rlimit, setrlimit};
+use store::client::Pseudonyms;
+use store::database::Database;
+use store::group::Keep;
+use store::journal::{self, Journal, OpenError};
+use store::key::Key;
+use store::quarantine::Quarantine;
+use store::writer::Store;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{oneshot, watch};
+
+use crate::admin::{self, Admin};
+use crate::clock::now_ms;
+use crate::config::{Address, Clients, Config, LogFormat, Personal, Tls};
+use crate::failure::{Code, Failure};
+use crate::keys::Keys;
+use crate::pipeline::{Pipeline, Report, Settings};
+use crate::{config_command, keys, metrics};
+
+/// Serves until a signal ends it.
+pub(crate) fn run(named: Option<&Path>) -> Result<(), Failure> {
+    let (config, file) = config_command::load(named)?;
+    start_log(&config);
+    for warning in config_command::warnings(&config, file.as_deref()) {
+        tracing::warn!("{warning}");
+    }
+    if !config.process.core_dumps {
+        // A core would hold keys and secrets.
+        let none = Rlimit { current: Some(0), maximum: Some(0) };
+        if let Err(error) = setrlimit(Resource::Core, none) {
+            tracing::warn!(error = %error, "core dumps could not be switched off");
+        }
+    }
+    let metrics = metrics::install().map_err(|error| Failure::new(Code::Software, format!("install the metrics recorder: {error}")))?;
+    keys::make_private_dir(&config.data_dir)?;
+    let keys = Keys::open(&config)?;
+    let journal = Arc::new(open_journal(&config, &keys.journal)?);
+    let quarantine = Quarantine::open(&config.data_dir.join("quarantine"), keys.journal.clone())
+        .map_err(|error| Failure::new(Code::CannotCreate, format!("open the quarantine in {}: {error}", config.data_dir.display())))?;
+    let database = crate::migrate::open(&config)?;
+    let runtime = crate::runtime()?;
+    let result = runtime.block_on(Process { config, file, metrics, keys, journal, quarantine, database }.serve());
+    // Tasks that a dead database or disk holds up must not hold up the end.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+/// Everything that was opened before the first port is bound.
+struct Process {
+    config: Config,
+    file: Option<PathBuf>,
+    metrics: PrometheusHandle,
+    keys: Keys,
+    journal: Arc<Journal>,
+    quarantine: Quarantine,
+    database: Database,
+}
+
+impl Process {
+    async fn serve(self) -> Result<(), Failure> {
+        let receivers: Vec<Arc<Receiver>> =
+            self.config.receiver.iter().map(|one| Receiver::new(&one.name, &one.path, one.validator.reveal(), secrets_of(one))).collect();
+        let by_path = Receivers::new(receivers.clone()).map_err(|error| Failure::new(Code::Usage, error.to_string()))?;
+        let certificates = load_certificates(&self.config)?;
+        let (listeners, shown) = bind_all(&self.config, &certificates).await?;
+        let (stop, stopping) = watch::channel(false);
+
+        let store_kind = self.database.kind();
+        let report = Arc::new(Report::new());
+        let settings = pipeline_settings(&self.config, &self.keys)?;
+        let pipeline = Pipeline::new(self.database, Arc::clone(&self.journal), self.quarantine, settings, Arc::clone(&report), stopping.clone());
+        let (mut pipeline_ended, pipeline_thread) = start_pipeline(pipeline)?;
+
+        let ingress = Ingress::new(limits_of(&self.config), by_path, Arc::clone(&self.journal), Arc::new(now_ms));
+        let wait_for_stop = |mut stopping: watch::Receiver<bool>| async move {
+            let _ = stopping.wait_for(|stop| *stop).await;
+        };
+        let admin = Admin {
+            receivers: receivers.clone(),
+            journal: Arc::clone(&self.journal),
+            report,
+            store_kind,
+            database: self.config.database.clone(),
+            metrics: self.metrics,
+            stopping: stopping.clone(),
+            started: Instant::now(),
+            now_ms,
+        };
+        let (admin_stop, admin_stopping) = watch::channel(false);
+        let (admin_shown, admin_task) = start_admin(&self.config, admin, wait_for_stop(admin_stopping)).await?;
+        let mut server = tokio::spawn(server::serve(listeners, ingress, wait_for_stop(stopping)));
+        let watching = tokio::spawn(certificate::watch(certificates.iter().map(|(_, certificate)| Arc::clone(certificate)).collect(), CERTIFICATES_EVERY, Arc::new(now_ms)));
+
+        for address in &shown {
+            eprintln!("listening receiver {address}");
+        }
+        eprintln!("listening admin {admin_shown}");
+
+        let mut signals = Signals::new()?;
+        let mut pipeline_seen = false;
+        let outcome = loop {
+            tokio::select! {
+                name = signals.next() => match name {
+                    "SIGHUP" => reload(self.file.as_deref(), &receivers, &certificates),
+                    name => {
+                        tracing::info!(signal = name, "stopping: no new posts, what is open is finished, what the store lacks stays in the journal");
+                        break Ok(());
+                    }
+                },
+                ended = &mut pipeline_ended, if !pipeline_seen => {
+                    // A fenced process stays up and says so.
+                    pipeline_seen = true;
+                    if ended.is_err() {
+                        break Err(Failure::new(Code::Software, "the pipeline has ended by a defect; what was answered is in the journal"));
+                    }
+                }
+            }
+        };
+        let _ = stop.send(true);
+        match (&mut server).await {
+            Ok(stopped) if stopped.cut_connections > 0 => tracing::warn!(cut = stopped.cut_connections, "connections were cut off at the end of stop_timeout"),
+            Ok(_) => {}
+            Err(error) => tracing::error!(error = %error, "the server has ended by a defect"),
+        }
+        watching.abort();
+        finish(Arc::clone(&self.journal), pipeline_thread, self.config.limits.stop_timeout.0).await;
+        let _ = admin_stop.send(true);
+        let _ = tokio::time::timeout(Duration::from_secs(1), admin_task).await;
+        remove_sockets(&self.config);
+        tracing::info!("stopped");
+        let failed = self.journal.status().state == journal::State::Failed;
+        outcome.and_then(|()| if failed { Err(Failure::new(Code::Io, "the journal could not be written at the end; see the log")) } else { Ok(()) })
+    }
+}
+
+/// The last fsync, and the group that the pipeline has in hand.
+async fn finish(journal: Arc<Journal>, pipeline: thread::JoinHandle<()>, timeout: Duration) {
+    let ended = tokio::task::spawn_blocking(move || {
+        journal.stop();
+        let _ = pipeline.join();
+    });
+    if tokio::time::timeout(timeout, ended).await.is_err() {
+        tracing::warn!("the store did not finish its transaction in time; it stays in the journal and is settled at the next start");
+    }
+}
+
+fn start_log(config: &Config) {
+    let filter = config.process.log.parse::<tracing_subscriber::EnvFilter>().unwrap_or_default();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // A second start in one process does not happen; if it did, the first log would go on.
+    let _ = match config.process.log_format {
+        LogFormat::Text => builder.with_ansi(false).try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+}
+
+fn open_journal(config: &Config, key: &Key) -> Result<Journal, Failure> {
+    let name_bytes = config.receiver.iter().map(|receiver| receiver.name.len()).max().unwrap_or(0);
+    let body_bytes = usize::try_from(config.limits.body.0).unwrap_or(usize::MAX);
+    let opened = Journal::open(journal::Settings {
+        dir: config.data_dir.join("journal"),
+        quarantine: config.data_dir.join("quarantine"),
+        key: key.clone(),
+        segment_bytes: config.journal.segment.0,
+        max_bytes: config.journal.max.0,
+        free_min_bytes: config.journal.free_min.0,
+        keep: config.journal.keep.0,
+        record_bytes_max: journal::record_bytes(body_bytes, name_bytes),
+        tail_bytes_max: usize::try_from(config.pipeline.tail.0).unwrap_or(usize::MAX),
+        now_ms,
+    });
+    let (journal, found) = opened.map_err(|error| match &error {
+        OpenError::Locked { .. } => Failure::new(Code::Unavailable, format!("{error}; stop the other process, or set another data_dir")),
+        OpenError::Newer { .. } | OpenError::WrongKey { .. } => Failure::new(Code::Usage, error.to_string()),
+        OpenError::Io { .. } => Failure::new(Code::CannotCreate, error.to_string()),
+    })?;
+    tracing::info!(journal = %journal.id(), first = %found.first, next = %found.next, torn = found.torn, corrupt = found.corrupt, "journal opened");
+    Ok(journal)
+}
+
+fn pipeline_settings(config: &Config, keys: &Keys) -> Result<Settings, Failure> {
+    let filter_key = Key::random().map_err(|error| Failure::new(Code::Software, format!("make a key: {error}")))?;
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, ..] = *filter_key.bytes();
+    let keeps = |fact: Personal| config.privacy.keep.contains(&fact);
+    Ok(Settings {
+        pseudonyms: match config.privacy.clients {
+            Clients::Pseudonym => Pseudonyms::Keyed(keys.client.clone()),
+            Clients::Plain => Pseudonyms::Plain,
+        },
+        keep: Keep { ip: keeps(Personal::Ip), hostname: keeps(Personal::Hostname), user: keeps(Personal::User), device_name: keeps(Personal::DeviceName) },
+        rows_max: config.pipeline.rows,
+        retention: config.retention.observations.0,
+        now_ms,
+        filter_key: (u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes([i, j, k, l, m, n, o, p])),
+    })
+}
+
+/// The pipeline on a thread and a runtime of its own. The channel's sender is dropped without a word when it ends by a defect.
+fn start_pipeline(pipeline: Pipeline<Database>) -> Result<(oneshot::Receiver<()>, thread::JoinHandle<()>), Failure> {
+    let failed = |error: io::Error| Failure::new(Code::Software, format!("start the pipeline: {error}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let (ended, end) = oneshot::channel();
+    let thread = thread::Builder::new()
+        .name("pipeline".to_owned())
+        .spawn(move || {
+            runtime.block_on(pipeline.run());
+            let _ = ended.send(());
+        })
+        .map_err(failed)?;
+    Ok((end, thread))
+}
+
+fn limits_of(config: &Config) -> Limits {
+    let bytes = |size: crate::config::Size| usize::try_from(size.0).unwrap_or(usize::MAX);
+    let limits = &config.limits;
+    Limits {
+        body: bytes(limits.body),
+        memory: bytes(limits.memory),
+        connections: limits.connections,
+        connections_per_address: limits.connections_per_address,
+        handshake_timeout: limits.handshake_timeout.0,
+        header_timeout: limits.header_timeout.0,
+        body_timeout: limits.body_timeout.0,
+        idle_timeout: limits.idle_timeout.0,
+        stop_timeout: limits.stop_timeout.0,
+    }
+}
+
+fn secrets_of(receiver: &crate::config::Receiver) -> Vec<Secret> {
+    receiver.secrets.iter().map(|secret| Secret::new(secret.reveal().to_owned())).collect()
+}
+
+/// The certificate of each listener that has one, by its place among the listeners.
+fn load_certificates(config: &Config) -> Result<Vec<(usize, Arc<Certificate>)>, Failure> {
+    let now = now_ms().div_euclid(1_000);
+    let failed = |error: certificate::CertificateError| {
+        let why = std::error::Error::source(&error).map_or_else(String::new, |why| format!(": {why}"));
+        Failure::new(Code::Usage, format!("certificate: {error}{why}"))
+    };
+    let mut names: Vec<String> = config.listen.iter().flat_map(|listen| listen.names.clone()).collect();
+    names.extend(config.listen.iter().filter_map(|listen| match &listen.address {
+        Address::Tcp(address) => Some(address.ip().to_string()),
+        Address::Unix(_) => None,
+    }));
+    let mut own: Option<Files> = None;
+    let mut certificates = Vec::new();
+    for (n, listen) in config.listen.iter().enumerate() {
+        let files = match &listen.tls {
+            Tls::Off => continue,
+            Tls::Files { chain, key } => Files { chain: chain.clone(), key: key.clone() },
+            Tls::SelfSigned => match &own {
+                Some(files) => files.clone(),
+                None => {
+                    let made = certificate::self_signed(&config.data_dir, &names, now).map_err(failed)?;
+                    eprintln!("self-signed: clients trust this server with the authority {} (curl --cacert {0})", made.authority.display());
+                    own.insert(made.files).clone()
+                }
+            },
+        };
+        certificates.push((n, Certificate::load(&n.to_string(), files, now).map_err(failed)?));
+    }
+    Ok(certificates)
+}
+
+/// Binds every receiver listener, and says how each is reached.
+async fn bind_all(config: &Config, certificates: &[(usize, Arc<Certificate>)]) -> Result<(Vec<Listener>, Vec<String>), Failure> {
+    let (mut listeners, mut shown) = (Vec::new(), Vec::new());
+    for (n, listen) in config.listen.iter().enumerate() {
+        let tls = match certificates.iter().find(|(at, _)| *at == n) {
+            Some((_, certificate)) => {
+                Some(certificate.server_config(listen.http2).map_err(|error| Failure::new(Code::Software, format!("configure TLS: {error}")))?)
+            }
+            None => None,
+        };
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let (socket, address) = match bind(&listen.address, &format!("listen[{n}].address")).await? {
+            Bound::Tcp(socket, address) => (Socket::Tcp(socket), format!("{scheme}://{address}")),
+            Bound::Unix(socket, path) => (Socket::Unix(socket), format!("unix:{path}")),
+        };
+        listeners.push(Listener { socket, tls });
+        shown.push(address);
+    }
+    Ok((listeners, shown))
+}
+
+/// A bound socket and its real address.
+enum Bound {
+    Tcp(TcpListener, std::net::SocketAddr),
+    Unix(UnixListener, String),
+}
+
+async fn bind(address: &Address, key: &str) -> Result<Bound, Failure> {
+    let failed = |shown: String, error: io::Error| {
+        Failure::new(Code::Unavailable, format!("{key}: cannot listen on {shown}: {error}; end what listens there, choose another address, or allow this user to bind it"))
+    };
+    match address {
+        Address::Tcp(tcp) => {
+            let socket = TcpListener::bind(tcp).await.map_err(|error| failed(tcp.to_string(), error))?;
+            let real = socket.local_addr().map_err(|error| failed(tcp.to_string(), error))?;
+            Ok(Bound::Tcp(socket, real))
+        }
+        Address::Unix(path) => {
+            // A socket that nobody listens on is left over from a process that was killed.
+            let is_left_over = std::fs::metadata(path).is_ok_and(|meta| meta.file_type().is_socket()) && std::os::unix::net::UnixStream::connect(path).is_err();
+            if is_left_over {
+                let _ = std::fs::remove_file(path);
+            }
+            let socket = UnixListener::bind(path).map_err(|error| failed(path.display().to_string(), error))?;
+            Ok(Bound::Unix(socket, path.display().to_string()))
+        }
+    }
+}
+
+fn remove_sockets(config: &Config) {
+    let addresses = config.listen.iter().map(|listen| &listen.address).chain([&config.admin.address]);
+    for address in addresses {
+        if let Address::Unix(path) = address {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+async fn start_admin(
+    config: &Config,
+    admin: Admin,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(String, tokio::task::JoinHandle<io::Result<()>>), Failure> {
+    let router = admin::router(Arc::new(admin));
+    Ok(match bind(&config.admin.address, "admin.address").await? {
+        Bound::Tcp(socket, address) => (format!("http://{address}"), tokio::spawn(axum::serve(socket, router).with_graceful_shutdown(stop).into_future())),
+        Bound::Unix(socket, path) => (format!("unix:{path}"), tokio::spawn(axum::serve(socket, router).with_graceful_shutdown(stop).into_future())),
+    })
+}
+
+/// SIGHUP: certificates and secrets as they are in their files now. What is wrong keeps the old.
+fn reload(file: Option<&Path>, receivers: &[Arc<Receiver>], certificates: &[(usize, Arc<Certificate>)]) {
+    for (_, certificate) in certificates {
+        certificate.reload(now_ms().div_euclid(1_000));
+    }
+    match config_command::load(file) {
+        Ok((config, _)) => {
+            for receiver in receivers {
+                if let Some(found) = config.receiver.iter().find(|one| one.name == **receiver.name()) {
+                    receiver.replace_secrets(secrets_of(found));
+                }
+            }
+            tracing::info!("certificates and secrets are read again; other settings take effect at the next start");
+        }
+        Err(error) => tracing::warn!(error = %error, "the configuration is not taken; the old secrets stay"),
+    }
+}
+
+/// The signals that this process acts on.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        let listen = |kind| signal(kind).map_err(|error| Failure::new(Code::Software, format!("listen for signals: {error}")));
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())?, hang_up: listen(SignalKind::hangup())? })
+    }
+
+    /// Cancel-safe.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.hang_up.recv() => "SIGHUP",
+        }
+    }
+}
+
+/// How often certificate files are looked at.
+const CERTIFICATES_EVERY: Duration = Duration::from_secs(10);

@@ -1,0 +1,511 @@
+//! Batches in, the rows of one transaction out: pseudonyms, the repeat filter, and facts merged to one row each.
+
+use std::hash::Hash;
+
+use hashbrown::{HashMap, HashSet};
+
+use super::{AccessPointRow, ClientRow, Fact, Group, LocationRow, ObservationRow, Pair, PostRow, Source};
+use crate::batch::{AccessPoint, Batch, Client, Discard, Discards, Location, Observation, Radio};
+use crate::client::{ClientId, Pseudonyms};
+use crate::mac::Mac;
+use crate::repeat::{RepeatFilter, Seen};
+use crate::texts::{Text, Texts};
+
+/// Which personal facts of a client may be written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Keep {
+    /// IP addresses.
+    pub ip: bool,
+    /// Host names.
+    pub hostname: bool,
+    /// The users that signed in.
+    pub user: bool,
+    /// Names that devices give themselves.
+    pub device_name: bool,
+}
+
+/// What became of the observations of a group: told = written + repeats + discarded, once the old ones are settled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Tally {
+    /// Posts in the group.
+    pub posts: u64,
+    /// Observations that the posts told.
+    pub told: u64,
+    /// Observations that the store has already.
+    pub repeats: u64,
+    /// Locations that the store has already.
+    pub location_repeats: u64,
+    /// Observations that cannot be rows, by reason.
+    pub discarded: Discards,
+}
+
+/// Gathers batches into a [`Group`].
+///
+/// Use: [`Fold::add`] each batch in journal order, look up [`Fold::old_observations`] and [`Fold::old_locations`] in the store,
+/// [`Fold::settle_old`], write [`Fold::group`], and after the commit [`Fold::clear`]. A group that fails to commit is kept and written
+/// again as it is: the filter remembers its rows already.
+pub struct Fold {
+    pseudonyms: Pseudonyms,
+    keep: Keep,
+    filter: RepeatFilter,
+    group: Group,
+    tally: Tally,
+    sources: Index<Source>,
+    clients: Index<(Text, ClientId, Radio)>,
+    access_points: Index<(Text, Mac)>,
+    posts: Index<(u32, i64)>,
+    /// Beside each source: the hash of what the store holds for it.
+    source_hashes: Vec<u64>,
+    /// Beside each access point: the number of the last post in which it heard somebody, counted from 1.
+    heard_in: Vec<u64>,
+    text_hashes: Vec<u64>,
+    old_observations: Vec<ObservationRow>,
+    old_locations: Vec<LocationRow>,
+    scratch: Scratch,
+}
+
+impl Fold {
+    /// A fold with nothing in it.
+    #[must_use]
+    pub fn new(pseudonyms: Pseudonyms, keep: Keep, filter: RepeatFilter) -> Self {
+        Self {
+            pseudonyms,
+            keep,
+            filter,
+            group: Group::default(),
+            tally: Tally::default(),
+            sources: Index::default(),
+            clients: Index::default(),
+            access_points: Index::default(),
+            posts: Index::default(),
+            source_hashes: Vec::new(),
+            heard_in: Vec::new(),
+            text_hashes: Vec::new(),
+            old_observations: Vec::new(),
+            old_locations: Vec::new(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// The rows gathered so far.
+    #[must_use]
+    pub fn group(&self) -> &Group {
+        &self.group
+    }
+
+    /// Takes out a row that the database refuses, by its number as in [`Group::part`].
+    pub fn remove_poison(&mut self, row: usize) {
+        if self.group.remove(row) {
+            self.tally.discarded.count(Discard::Poison);
+        }
+    }
+
+    /// What became of what was told so far.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Observations older than the filter's horizon: the store must be asked.
+    #[must_use]
+    pub fn old_observations(&self) -> &[ObservationRow] {
+        &self.old_observations
+    }
+
+    /// Locations older than the filter's horizon.
+    #[must_use]
+    pub fn old_locations(&self) -> &[LocationRow] {
+        &self.old_locations
+    }
+
+    /// Rows that the group will have at most.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.group.observations.len() + self.group.locations.len() + self.old_observations.len() + self.old_locations.len()
+    }
+
+    /// Bytes that the repeat filter holds.
+    #[must_use]
+    pub fn filter_bytes(&self) -> usize {
+        self.filter.bytes()
+    }
+
+    /// The first second whose rows [`Fold::remember`] must be told at a start, with the journal's time at `journal_time_s`.
+    pub fn start(&mut self, journal_time_s: i64) -> i64 {
+        self.filter.advance(journal_time_s);
+        self.filter.horizon_start_s()
+    }
+
+    /// Tells the filter of rows that the store has: at start, in any order.
+    pub fn remember(&mut self, stored: &Group) {
+        let texts: Vec<u64> = stored.texts.iter().map(|text| self.filter.hash_parts(&[Some(text.as_bytes())])).collect();
+        let hash = |text: Text| text.index().map_or(NO_TEXT, |at| texts[at]);
+        let sources: Vec<u64> = stored.sources.iter().map(|source| source_hash(&self.filter, &stored.texts, source)).collect();
+        for row in &stored.observations {
+            let source = &stored.sources[row.source as usize];
+            let print = self.filter.observation(sources[row.source as usize], hash(row.ssid), row);
+            let bucket = bucket(&self.filter, &stored.texts, source);
+            let _ = self.filter.see(bucket, print, row.observed_at);
+        }
+        for row in &stored.locations {
+            let source = sources[row.source as usize];
+            let print = self.filter.location(source, [hash(row.floor_plan), hash(row.floor_plan_name)], row);
+            let _ = self.filter.see(source, print, row.observed_at);
+        }
+    }
+
+    /// Adds a batch: its new rows, its facts, its post.
+    pub fn add(&mut self, batch: &Batch) {
+        self.filter.advance(batch.received_at_ms.div_euclid(1_000));
+        self.scratch.texts.clear();
+        self.scratch.texts.resize(batch.texts.len(), None);
+        self.scratch.clients.clear();
+        self.scratch.clients.resize(batch.clients.len(), None);
+        self.tally.posts += 1;
+        let receiver = self.group.texts.intern(&batch.receiver);
+        let network = self.text(batch, batch.network);
+        let from = From { receiver, network, radio: batch.radio, received_at_ms: batch.received_at_ms };
+
+        self.add_observations(batch, from);
+        self.add_locations(batch, from);
+        for told in &batch.access_points {
+            self.add_access_point(batch, from, told);
+        }
+        self.add_post(batch, from);
+        self.tally.told += batch.told();
+        self.tally.discarded.add(&batch.discarded);
+    }
+
+    /// Says which of the old rows the store has: the others are written. Equal rows among them are written once.
+    ///
+    /// # Panics
+    /// When the answers are not as many as the rows asked for.
+    pub fn settle_old(&mut self, observations_stored: &[bool], locations_stored: &[bool]) {
+        assert_eq!(observations_stored.len(), self.old_observations.len(), "an answer for each old observation");
+        assert_eq!(locations_stored.len(), self.old_locations.len(), "an answer for each old location");
+        let mut written = HashSet::new();
+        for (row, &stored) in std::mem::take(&mut self.old_observations).iter().zip(observations_stored) {
+            let ssid = self.text_hash(row.ssid);
+            let print = self.filter.observation(self.source_hashes[row.source as usize], ssid, row);
+            if !stored && written.insert(print) {
+                self.group.observations.push(*row);
+            } else {
+                self.tally.repeats += 1;
+            }
+        }
+        for (row, &stored) in std::mem::take(&mut self.old_locations).iter().zip(locations_stored) {
+            let floor = [self.text_hash(row.floor_plan), self.text_hash(row.floor_plan_name)];
+            let print = self.filter.location(self.source_hashes[row.source as usize], floor, row);
+            if !stored && written.insert(print) {
+                self.group.locations.push(*row);
+            } else {
+                self.tally.location_repeats += 1;
+            }
+        }
+    }
+
+    /// Forgets the group, which is committed; the filter and the memory stay.
+    pub fn clear(&mut self) {
+        self.group.clear();
+        self.tally = Tally::default();
+        self.sources.clear();
+        self.clients.clear();
+        self.access_points.clear();
+        self.posts.clear();
+        self.source_hashes.clear();
+        self.heard_in.clear();
+        self.text_hashes.clear();
+        self.old_observations.clear();
+        self.old_locations.clear();
+    }
+
+    fn add_observations(&mut self, batch: &Batch, from: From) {
+        // Neighbouring observations mostly differ in the access point alone, so sources are looked up per access point.
+        let mut last: Option<(Mac, u32, u64)> = None;
+        for told in &batch.observations {
+            let (source, bucket) = match last {
+                Some((ap, source, bucket)) if ap == told.ap => (source, bucket),
+                _ => {
+                    let source = self.source(from, Some(told.ap));
+                    let bucket = bucket(&self.filter, &self.group.texts, &self.group.sources[source as usize]);
+                    last = Some((told.ap, source, bucket));
+                    (source, bucket)
+                }
+            };
+            let Some(client) = self.client(batch, from, told.client, told.observed_at) else { continue };
+            self.see_access_point(from, told);
+            let ssid = self.text(batch, told.ssid);
+            let row = ObservationRow { observed_at: told.observed_at, received_at_ms: from.received_at_ms, client, source, ssid, rssi_dbm: told.rssi_dbm };
+            let ssid = self.text_hash(ssid);
+            let print = self.filter.observation(self.source_hashes[source as usize], ssid, &row);
+            match self.filter.see(bucket, print, row.observed_at) {
+                Seen::New => self.group.observations.push(row),
+                Seen::Repeat => self.tally.repeats += 1,
+                Seen::Old => self.old_observations.push(row),
+            }
+        }
+    }
+
+    fn add_locations(&mut self, batch: &Batch, from: From) {
+        if batch.locations.is_empty() {
+            return;
+        }
+        let source = self.source(from, None);
+        let source_hash = self.source_hashes[source as usize];
+        for told in &batch.locations {
+            let Some(client) = self.client(batch, from, told.client, told.observed_at) else { continue };
+            let row = self.location_row(batch, from, told, client, source);
+            let floor = [self.text_hash(row.floor_plan), self.text_hash(row.floor_plan_name)];
+            let print = self.filter.location(source_hash, floor, &row);
+            match self.filter.see(source_hash, print, row.observed_at) {
+                Seen::New => self.group.locations.push(row),
+                Seen::Repeat => self.tally.location_repeats += 1,
+                Seen::Old => self.old_locations.push(row),
+            }
+        }
+    }
+
+    fn location_row(&mut self, batch: &Batch, from: From, told: &Location, client: ClientId, source: u32) -> LocationRow {
+        LocationRow {
+            observed_at: told.observed_at,
+            received_at_ms: from.received_at_ms,
+            client,
+            source,
+            floor_plan: self.text(batch, told.floor_plan),
+            floor_plan_name: self.text(batch, told.floor_plan_name),
+            x_m: told.x_m,
+            y_m: told.y_m,
+            lat: told.lat,
+            lng: told.lng,
+            uncertainty_m: told.uncertainty_m,
+        }
+    }
+
+    /// The client's pseudonym; its row is made the first time and widened to `observed_at`.
+    fn client(&mut self, batch: &Batch, from: From, index: u32, observed_at: i64) -> Option<ClientId> {
+        let told = batch.clients.get(index as usize)?;
+        let (client, row) = match self.scratch.clients[index as usize] {
+            Some(known) => known,
+            None => {
+                let client = self.pseudonyms.of(told.mac);
+                let row = self.client_row(batch, from, told, client, observed_at);
+                self.scratch.clients[index as usize] = Some((client, row));
+                (client, row)
+            }
+        };
+        let row = &mut self.group.clients[row as usize];
+        row.first_seen = row.first_seen.min(observed_at);
+        row.last_seen = row.last_seen.max(observed_at);
+        Some(client)
+    }
+
+    fn client_row(&mut self, batch: &Batch, from: From, told: &Client, client: ClientId, observed_at: i64) -> u32 {
+        let Keep { ip, hostname, user, device_name } = self.keep;
+        let only = |wanted: bool, text: Text| if wanted { text } else { Text::NONE };
+        let facts = [
+            told.manufacturer,
+            told.os,
+            only(ip, told.ipv4),
+            only(ip, told.ipv6),
+            only(hostname, told.hostname),
+            only(user, told.user),
+            only(device_name, told.device_name),
+        ]
+        .map(|text| Fact { text: self.text(batch, text), at: told.last_observed_at });
+        let (row, new) = self.clients.of((from.receiver, client, from.radio));
+        if new {
+            self.group.clients.push(ClientRow {
+                receiver: from.receiver,
+                client,
+                radio: from.radio,
+                random_address: (from.radio == Radio::Wifi).then_some(told.mac.is_local()),
+                group_address: told.mac.is_group(),
+                facts,
+                first_seen: observed_at,
+                last_seen: observed_at,
+            });
+        } else {
+            for (held, fact) in self.group.clients[row as usize].facts.iter_mut().zip(facts) {
+                held.merge(fact);
+            }
+        }
+        row
+    }
+
+    fn see_access_point(&mut self, from: From, told: &Observation) {
+        let at = self.access_point_row(from, told.ap, told.observed_at);
+        self.heard_in[at] = self.tally.posts;
+        self.group.access_points[at].see(told.observed_at);
+    }
+
+    /// What the post says of an access point. One that heard nobody in this post is seen at the post's arrival.
+    fn add_access_point(&mut self, batch: &Batch, from: From, told: &AccessPoint) {
+        let at = from.received_at_ms.div_euclid(1_000);
+        let [name, serial, tags, floor_plan] = [told.name, told.serial, told.tags, told.floor_plan].map(|text| self.text(batch, text));
+        let row = self.access_point_row(from, told.mac, at);
+        let heard_nobody = self.heard_in[row] != self.tally.posts;
+        let row = &mut self.group.access_points[row];
+        if heard_nobody {
+            row.see(at);
+        }
+        for (held, text) in [(&mut row.name, name), (&mut row.serial, serial), (&mut row.tags, tags), (&mut row.floor_plan, floor_plan)] {
+            held.merge(Fact { text, at });
+        }
+        row.on_plan.merge(Pair { a: told.x_m, b: told.y_m, at });
+        row.on_earth.merge(Pair { a: told.lat, b: told.lng, at });
+    }
+
+    fn access_point_row(&mut self, from: From, ap: Mac, seen: i64) -> usize {
+        let (at, new) = self.access_points.of((from.receiver, ap));
+        if new {
+            self.group.access_points.push(AccessPointRow {
+                receiver: from.receiver,
+                ap,
+                network: Fact::default(),
+                name: Fact::default(),
+                serial: Fact::default(),
+                tags: Fact::default(),
+                floor_plan: Fact::default(),
+                on_plan: Pair::NONE,
+                on_earth: Pair::NONE,
+                first_seen: seen,
+                last_seen: seen,
+            });
+            self.heard_in.push(0);
+        }
+        let at = at as usize;
+        self.group.access_points[at].network.merge(Fact { text: from.network, at: from.received_at_ms.div_euclid(1_000) });
+        at
+    }
+
+    fn add_post(&mut self, batch: &Batch, from: From) {
+        let source = self.source(from, batch.ap);
+        let minute = from.received_at_ms.div_euclid(60_000) * 60;
+        let (at, new) = self.posts.of((source, minute));
+        if new {
+            self.group.posts.push(PostRow { source, minute, posts: 0, observations: 0 });
+        }
+        let row = &mut self.group.posts[at as usize];
+        row.posts += 1;
+        row.observations += batch.told();
+    }
+
+    fn source(&mut self, from: From, ap: Option<Mac>) -> u32 {
+        let source = Source { receiver: from.receiver, network: from.network, ap, radio: from.radio };
+        let (at, new) = self.sources.of(source);
+        if new {
+            self.group.sources.push(source);
+            self.source_hashes.push(source_hash(&self.filter, &self.group.texts, &source));
+        }
+        at
+    }
+
+    /// The batch's string in the group's arena.
+    fn text(&mut self, batch: &Batch, text: Text) -> Text {
+        let (Some(at), Some(value)) = (text.index(), batch.texts.get(text)) else { return Text::NONE };
+        if let Some(known) = self.scratch.texts[at] {
+            return known;
+        }
+        let known = self.group.texts.intern(value);
+        self.scratch.texts[at] = Some(known);
+        known
+    }
+
+    fn text_hash(&mut self, text: Text) -> u64 {
+        let Some(at) = text.index() else { return NO_TEXT };
+        while self.text_hashes.len() <= at {
+            let next = self.group.texts.get(Text::at(self.text_hashes.len())).unwrap_or_default();
+            self.text_hashes.push(self.filter.hash_parts(&[Some(next.as_bytes())]));
+        }
+        self.text_hashes[at]
+    }
+}
+
+impl AccessPointRow {
+    fn see(&mut self, at: i64) {
+        self.first_seen = self.first_seen.min(at);
+        self.last_seen = self.last_seen.max(at);
+    }
+}
+
+impl Fact {
+    /// Takes the other one when it tells something and is not older.
+    pub fn merge(&mut self, other: Self) {
+        if !other.text.is_none() && (self.text.is_none() || other.at >= self.at) {
+            *self = other;
+        }
+    }
+}
+
+impl Pair {
+    /// Nothing told.
+    pub const NONE: Self = Self { a: f64::NAN, b: f64::NAN, at: 0 };
+
+    /// Whether nothing is told.
+    #[must_use]
+    pub const fn is_none(self) -> bool {
+        self.a.is_nan() || self.b.is_nan()
+    }
+
+    /// Takes the other one when it tells something and is not older.
+    pub fn merge(&mut self, other: Self) {
+        if !other.is_none() && (self.is_none() || other.at >= self.at) {
+            *self = other;
+        }
+    }
+}
+
+/// What all rows of one batch share.
+#[derive(Clone, Copy)]
+struct From {
+    receiver: Text,
+    network: Text,
+    radio: Radio,
+    received_at_ms: i64,
+}
+
+/// Per batch: its strings and clients in the group's terms, found once.
+#[derive(Default)]
+struct Scratch {
+    texts: Vec<Option<Text>>,
+    clients: Vec<Option<(ClientId, u32)>>,
+}
+
+/// Numbers distinct keys in the order of their appearance.
+struct Index<K>(HashMap<K, u32>);
+
+impl<K: Eq + Hash> Index<K> {
+    /// The key's number, and whether it is new.
+    fn of(&mut self, key: K) -> (u32, bool) {
+        let next = self.0.len() as u32;
+        let at = *self.0.entry(key).or_insert(next);
+        (at, at == next)
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl<K> Default for Index<K> {
+    fn default() -> Self {
+        Self(HashMap::default())
+    }
+}
+
+/// The hash of what the store holds for a source.
+fn source_hash(filter: &RepeatFilter, texts: &Texts, source: &Source) -> u64 {
+    let ap = source.ap.map(|mac| mac.bits().to_be_bytes());
+    let text = |text: Text| texts.get(text).map(str::as_bytes);
+    filter.hash_parts(&[text(source.receiver), text(source.network), ap.as_ref().map(|bytes| &bytes[..]), Some(source.radio.name().as_bytes())])
+}
+
+/// Fingerprints are kept by access point in v2 and by network in v3: what one post tells of lies together.
+fn bucket(filter: &RepeatFilter, texts: &Texts, source: &Source) -> u64 {
+    let whole = Source { ap: if source.network.is_none() { source.ap } else { None }, ..*source };
+    // A location's bucket is its source hash; an observation's must not be the same table.
+    source_hash(filter, texts, &whole).rotate_left(1)
+}
+
+/// Stands for no string in a fingerprint.
+const NO_TEXT: u64 = 0x5bd1_e995_0000_0001;

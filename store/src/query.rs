@@ -1,0 +1,132 @@
+//! Read-only questions in SQL, for people: one statement, rows streamed as they come.
+//!
+//! Neither database lets the statement change anything: SQLite opens the file read-only, Postgres runs a READ ONLY transaction.
+
+use std::io;
+
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+/// A value of an answer.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Cell {
+    /// Null.
+    Null,
+    /// A boolean; SQLite has none and answers 0 and 1.
+    Bool(bool),
+    /// A whole number.
+    Integer(i64),
+    /// A floating-point number, which may be infinite or not a number.
+    Number(f64),
+    /// A number of any precision, as its decimal text.
+    Decimal(String),
+    /// JSON text.
+    Json(String),
+    /// Anything else as text; times in UTC as `YYYY-MM-DDTHH:MM:SSZ` with a fraction if there is one.
+    Text(String),
+}
+
+/// Takes an answer. An error of its own stops the query.
+pub trait Sink {
+    /// The names of the columns, before the first row.
+    ///
+    /// # Errors
+    /// When they cannot be passed on.
+    fn columns(&mut self, names: Vec<String>) -> io::Result<()>;
+
+    /// A row, as long as the names.
+    ///
+    /// # Errors
+    /// When it cannot be passed on.
+    fn row(&mut self, cells: Vec<Cell>) -> io::Result<()>;
+}
+
+/// Why there is no answer, or none any more.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// The database URL cannot be read.
+    #[error("{0}")]
+    Url(String),
+    /// The database cannot be reached or was lost.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The database refuses the statement.
+    #[error("{0}")]
+    Refused(String),
+    /// The sink failed.
+    #[error("write the answer: {0}")]
+    Sink(#[from] io::Error),
+}
+
+/// Asks the database of a URL one question.
+///
+/// # Errors
+/// See [`QueryError`]. Rows may have gone to the sink before.
+pub async fn query(url: &str, sql: &str, sink: &mut (dyn Sink + Send)) -> Result<(), QueryError> {
+    if statements(sql) != 1 {
+        return Err(QueryError::Refused("write one SQL statement, no more and no fewer".to_owned()));
+    }
+    match url.split_once(':').map(|(scheme, _)| scheme) {
+        #[cfg(feature = "sqlite")]
+        Some("sqlite") => sqlite::query(url, sql, sink).await,
+        #[cfg(feature = "postgres")]
+        Some("postgres" | "postgresql") => postgres::query(url, sql, sink).await,
+        _ => Err(QueryError::Url("no known database: the URL starts with sqlite: or postgres://".to_owned())),
+    }
+}
+
+/// Counts statements: pieces between semicolons, outside of quotes and comments, that are not blank. A `$tag$` quote of Postgres is
+/// not known here; Postgres itself refuses more than one statement.
+fn statements(sql: &str) -> usize {
+    let mut count = 0;
+    let mut blank = true;
+    let mut rest = sql;
+    while let Some(first) = rest.chars().next() {
+        let skipped = match first {
+            '\'' | '"' | '`' => 1 + rest[1..].find(first).map_or(rest.len() - 1, |at| at + 1),
+            '[' => rest.find(']').map_or(rest.len(), |at| at + 1),
+            '-' if rest.starts_with("--") => rest.find('\n').unwrap_or(rest.len()),
+            '/' if rest.starts_with("/*") => rest[2..].find("*/").map_or(rest.len(), |at| at + 4),
+            other => other.len_utf8(),
+        };
+        match first {
+            ';' => blank = true,
+            '-' | '/' if skipped > 1 => {}
+            other if other.is_whitespace() => {}
+            _ if blank => {
+                count += 1;
+                blank = false;
+            }
+            _ => {}
+        }
+        rest = &rest[skipped..];
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_counted_outside_of_quotes_and_comments() {
+        for (sql, count) in [
+            ("", 0),
+            (" ; ;\n", 0),
+            ("-- nothing; here", 0),
+            ("/* nor; here */", 0),
+            ("SELECT 1", 1),
+            ("SELECT 1;", 1),
+            ("SELECT ';'", 1),
+            ("SELECT 'it''s; fine' -- ; x\n;", 1),
+            ("SELECT \"a;b\", [c;d], `e;f` /* ; */", 1),
+            ("SELECT 'é;'", 1),
+            ("SELECT 1; DROP TABLE x", 2),
+            ("SELECT '; SELECT 2", 1),
+        ] {
+            assert_eq!(statements(sql), count, "{sql}");
+        }
+    }
+}

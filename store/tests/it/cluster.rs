@@ -1,0 +1,166 @@
+//! A Postgres server of the tests' own: made with initdb in a temporary directory, reached by a unix socket in it.
+//!
+//! The server hangs on a shell that reads a pipe of ours. When this process ends, in whatever way, the pipe closes, and the shell ends
+//! the server by its process id and removes the directory. Postgres refuses to run as root, so root runs it as the user `postgres`.
+//! This file depends on nothing of the crate, so that other test programs include it by `#[path]`.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+/// A running server, or one that was stopped and may be started again.
+pub struct Cluster {
+    directory: PathBuf,
+    programs: PathBuf,
+    user: Option<(u32, u32)>,
+    supervisor: Option<(Child, ChildStdin)>,
+}
+
+impl Cluster {
+    /// Makes and starts a server.
+    ///
+    /// # Panics
+    /// With the remedy when Postgres is not installed, and with the server's own words when it does not start.
+    pub fn start() -> Self {
+        let programs = programs();
+        let user = unprivileged_user();
+        let directory = std::env::temp_dir().join(format!("footfall-postgres-{}-{:x}", std::process::id(), unique()));
+        std::fs::create_dir(&directory).expect("make the directory of the server");
+        std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o700)).expect("close the directory to others");
+        if let Some((uid, gid)) = user {
+            chown(&directory, Some(uid), Some(gid)).expect("give the directory to the user postgres");
+        }
+        let mut cluster = Self { directory, programs, user, supervisor: None };
+        let data = cluster.directory.join("data");
+        let options = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-locale", "--no-sync", "-D"];
+        let made = cluster.command("initdb").args(options).arg(&data).output().expect("run initdb");
+        assert!(made.status.success(), "initdb failed: {}", String::from_utf8_lossy(&made.stderr));
+        cluster.restart();
+        cluster
+    }
+
+    /// The URL of a database.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@localhost/{database}?host={}", self.directory.display())
+    }
+
+    /// Makes an empty database and gives its URL.
+    pub fn make_database(&self, name: &str) -> String {
+        let made = self.command("createdb").args(["--username=postgres", "--host"]).arg(&self.directory).arg(name).output().expect("run createdb");
+        assert!(made.status.success(), "createdb failed: {}", String::from_utf8_lossy(&made.stderr));
+        self.url(name)
+    }
+
+    /// Stops the server at once, as an operator's fast shutdown does: sessions are cut, data stays.
+    pub fn stop(&mut self) {
+        if let Some((mut supervisor, mut pipe)) = self.supervisor.take() {
+            pipe.write_all(b"keep\n").expect("tell the supervisor to stop the server");
+            supervisor.wait().expect("wait for the supervisor");
+        }
+    }
+
+    /// Starts the server again, and returns when it takes connections.
+    pub fn restart(&mut self) {
+        self.stop();
+        let server = self.programs.join("postgres");
+        let settings = ["listen_addresses=", "fsync=off", "full_page_writes=off", "lc_messages=C", "max_connections=60", "autovacuum=off"];
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", SUPERVISOR, "supervisor"]).arg(&self.directory).arg(server).arg("-D").arg(self.directory.join("data"));
+        command.arg("-k").arg(&self.directory);
+        settings.iter().for_each(|setting| drop(command.args(["-c", setting])));
+        command.current_dir(&self.directory).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
+        if let Some((uid, gid)) = self.user {
+            command.uid(uid).gid(gid);
+        }
+        let mut supervisor = command.spawn().expect("start the supervisor");
+        let pipe = supervisor.stdin.take().expect("the supervisor's input is piped");
+        let mut log = BufReader::new(supervisor.stderr.take().expect("the supervisor's log is piped"));
+        let mut said = String::new();
+        while !said.contains("ready to accept connections") {
+            let read = log.read_line(&mut said).expect("read the server's log");
+            assert!(read > 0, "Postgres does not start:\n{said}");
+        }
+        // The log is read on, so that the server never waits for us.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        self.supervisor = Some((supervisor, pipe));
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.programs.join(program));
+        command.current_dir(&self.directory);
+        if let Some((uid, gid)) = self.user {
+            command.uid(uid).gid(gid);
+        }
+        command
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        match self.supervisor.take() {
+            Some((mut supervisor, pipe)) => {
+                drop(pipe);
+                let _ended = supervisor.wait();
+            }
+            None => drop(std::fs::remove_dir_all(&self.directory)),
+        }
+    }
+}
+
+/// Runs the server until a line or the end of its input; removes the directory ($1) unless the line says otherwise.
+const SUPERVISOR: &str = r#"
+directory=$1; shift
+"$@" &
+server=$!
+exec 2>/dev/null
+word=
+read -r word
+kill -INT "$server"
+wait "$server"
+[ "$word" = keep ] || rm -rf "$directory"
+"#;
+
+/// The folder of the newest Postgres.
+fn programs() -> PathBuf {
+    let installed = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
+    let on_path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path: Vec<PathBuf> = std::env::split_paths(&on_path).collect();
+    let mut installed: Vec<PathBuf> = installed.filter(|folder| is_complete(folder)).collect();
+    installed.sort_by_key(|folder| version(folder));
+    installed.pop().or_else(|| on_path.into_iter().find(|folder| is_complete(folder))).expect(
+        "no Postgres server is installed, which these tests need: apt-get install postgresql (15 or later), \
+         or put initdb and postgres on the PATH",
+    )
+}
+
+fn is_complete(folder: &Path) -> bool {
+    ["initdb", "postgres", "createdb"].iter().all(|program| folder.join(program).exists())
+}
+
+fn version(folder: &Path) -> u32 {
+    folder.parent().and_then(Path::file_name).and_then(OsStr::to_str).and_then(|name| name.parse().ok()).unwrap_or(0)
+}
+
+/// Whom root runs the server as.
+fn unprivileged_user() -> Option<(u32, u32)> {
+    let me = std::fs::metadata("/proc/self").expect("look at this process").uid();
+    if me != 0 {
+        return None;
+    }
+    let users = std::fs::read_to_string("/etc/passwd").expect("read /etc/passwd");
+    let ids = |name: &str| {
+        let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
+        let mut fields = line.split(':').skip(2);
+        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+    };
+    Some(ids("postgres").or_else(|| ids("nobody")).expect("root needs the user postgres or nobody, since Postgres refuses to run as root"))
+}
+
+/// A number that no other call gives.
+fn unique() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::hash::RandomState::new().build_hasher().finish()
+}

@@ -1,0 +1,292 @@
+//! Starts the real binary, talks to it, and ends it by its process id.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// The binary under test.
+pub(crate) const FOOTFALL: &str = env!("CARGO_BIN_EXE_footfall");
+/// The secret that every test's receivers take. Obviously fake.
+pub(crate) const SECRET: &str = "not-a-real-secret-7f3a";
+/// The validator that every test's receivers answer.
+pub(crate) const VALIDATOR: &str = "0123456789abcdef0123456789abcdef01234567";
+/// Long enough for a loaded machine; nothing waits this long unless something is broken.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A directory with a configuration, and what runs in it.
+pub(crate) struct Site {
+    dir: tempfile::TempDir,
+    database: String,
+}
+
+impl Site {
+    /// A site on SQLite.
+    pub(crate) fn sqlite() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let database = format!("sqlite:{}", dir.path().join("data/footfall.db").display());
+        Self::with(dir, database, "")
+    }
+
+    /// A site on another database.
+    pub(crate) fn on(database: &str) -> Self {
+        Self::with(tempfile::tempdir().unwrap(), database.to_owned(), "")
+    }
+
+    /// A site on another database with more configuration.
+    pub(crate) fn on_with(database: &str, more: &str) -> Self {
+        Self::with(tempfile::tempdir().unwrap(), database.to_owned(), more)
+    }
+
+    /// A site on SQLite with more configuration.
+    pub(crate) fn sqlite_with(more: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let database = format!("sqlite:{}", dir.path().join("data/footfall.db").display());
+        Self::with(dir, database, more)
+    }
+
+    fn with(dir: tempfile::TempDir, database: String, more: &str) -> Self {
+        let config = format!(
+            "data_dir = {:?}\ndatabase = {database:?}\n\
+             [[listen]]\naddress = \"127.0.0.1:0\"\ntls = \"self-signed\"\n\
+             [[listen]]\naddress = \"127.0.0.1:0\"\ntls = \"off\"\n\
+             [[receiver]]\nname = \"mall\"\npath = \"/meraki/mall\"\nvalidator = \"{VALIDATOR}\"\nsecrets = [\"{SECRET}\"]\n\
+             [[receiver]]\nname = \"other\"\npath = \"/meraki/other\"\nvalidator = \"{VALIDATOR}\"\nsecrets = [\"{SECRET}\"]\n\
+             [admin]\naddress = \"127.0.0.1:0\"\n\
+             [journal]\nfree_min = \"1MiB\"\n{more}\n",
+            dir.path().join("data"),
+        );
+        fs::write(dir.path().join("footfall.toml"), config).unwrap();
+        Self { dir, database }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.path("data")
+    }
+
+    /// A command of the binary, with this site's configuration where it takes one.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(FOOTFALL);
+        command.args(arguments).current_dir(self.dir.path());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Rows of a query, as JSON objects.
+    pub(crate) fn query(&self, sql: &str) -> Vec<Value> {
+        let out = self.run(&["query", sql, "--format", "json"]);
+        assert!(out.status.success(), "{sql}: {}", String::from_utf8_lossy(&out.stderr));
+        serde_json::from_slice(&out.stdout).unwrap()
+    }
+
+    /// One number of a query.
+    pub(crate) fn number(&self, sql: &str) -> i64 {
+        let rows = self.query(sql);
+        let value = rows[0].as_object().unwrap().values().next().unwrap();
+        value.as_i64().or_else(|| value.as_str().and_then(|text| text.parse().ok())).unwrap_or_else(|| panic!("{sql}: {value}"))
+    }
+
+    /// Starts `serve` and waits until all its listeners answer.
+    pub(crate) fn serve(&self) -> Served {
+        self.try_serve().unwrap_or_else(|(status, log)| panic!("serve ended with {status}: {log}"))
+    }
+
+    /// Starts `serve`; what it said when it ended instead of listening.
+    pub(crate) fn try_serve(&self) -> Result<Served, (ExitStatus, String)> {
+        let mut child = self.command(&["serve"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let (sender, lines) = mpsc::channel();
+        let reader = std::thread::spawn(move || {
+            let mut log = String::new();
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                log.push_str(&line);
+                log.push('\n');
+                let _ = sender.send(line);
+            }
+            log
+        });
+        let (mut https, mut http, mut admin) = (None, None, None);
+        let mut seen = String::new();
+        while https.is_none() || http.is_none() || admin.is_none() {
+            let Ok(line) = lines.recv_timeout(PATIENCE) else {
+                let _ = child.kill();
+                return Err((child.wait().unwrap(), seen));
+            };
+            seen.push_str(&line);
+            seen.push('\n');
+            if let Some(url) = line.strip_prefix("listening receiver https://") {
+                https = Some(url.to_owned());
+            } else if let Some(url) = line.strip_prefix("listening receiver http://") {
+                http = Some(url.to_owned());
+            } else if let Some(url) = line.strip_prefix("listening admin http://") {
+                admin = Some(url.to_owned());
+            }
+        }
+        Ok(Served { child: Some(child), reader: Some(reader), https: https.unwrap(), http: http.unwrap(), admin: admin.unwrap() })
+    }
+
+    /// Starts the simulator against a running server's HTTPS listener.
+    pub(crate) fn simulate(&self, served: &Served, more: &[&str]) -> Child {
+        let ca = self.data().join("certificates/ca.pem");
+        let url = format!("https://{}/meraki/mall", served.https);
+        let mut command = self.command(&["simulate", "--url", &url, "--secret", SECRET, "--ca"]);
+        command.arg(ca).args(more).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Runs the simulator to its end, which must be a good one.
+    pub(crate) fn simulate_all(&self, served: &Served, more: &[&str]) -> String {
+        finish(self.simulate(served, more))
+    }
+
+    /// The database's URL.
+    pub(crate) fn database(&self) -> &str {
+        &self.database
+    }
+}
+
+/// Waits for a child's good end and gives what it printed.
+pub(crate) fn finish(child: Child) -> String {
+    let out = child.wait_with_output().unwrap();
+    assert!(out.status.success(), "{}\n{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap()
+}
+
+/// A running `serve`. It is killed when dropped.
+pub(crate) struct Served {
+    child: Option<Child>,
+    reader: Option<JoinHandle<String>>,
+    pub(crate) https: String,
+    pub(crate) http: String,
+    pub(crate) admin: String,
+}
+
+impl Served {
+    /// Sends a signal by the process id.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
+    /// Waits for the end; the exit status and everything it logged.
+    pub(crate) fn wait(mut self) -> (ExitStatus, String) {
+        let status = self.child.take().unwrap().wait().unwrap();
+        (status, self.reader.take().unwrap().join().unwrap())
+    }
+
+    /// SIGTERM, and a good end.
+    pub(crate) fn stop(self) -> String {
+        self.signal("TERM");
+        let (status, log) = self.wait();
+        assert_eq!(status.code(), Some(0), "{log}");
+        log
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(self) -> String {
+        self.signal("KILL");
+        self.wait().1
+    }
+
+    /// An answer of the admin listener: status code and body.
+    pub(crate) fn admin(&self, path: &str) -> (u16, String) {
+        request(&self.admin, &format!("GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n"), b"")
+    }
+
+    /// `/v1/status`.
+    pub(crate) fn status(&self) -> Value {
+        let (code, body) = self.admin("/v1/status");
+        assert_eq!(code, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// Posts a body to the plain listener: status code and body of the answer.
+    pub(crate) fn post(&self, path: &str, body: &[u8]) -> (u16, String) {
+        let head = format!("POST {path} HTTP/1.1\r\nHost: footfall\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+        request(&self.http, &head, body)
+    }
+
+    /// Asks `/v1/status` again and again until it is as wished; each answer is an event of the program, and there is no fixed wait.
+    pub(crate) fn wait_until(&self, what: &str, wish: impl Fn(&Value) -> bool) -> Value {
+        let started = Instant::now();
+        loop {
+            let status = self.status();
+            if wish(&status) {
+                return status;
+            }
+            assert!(started.elapsed() < PATIENCE, "not {what} within {PATIENCE:?}: {status:#}");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Waits until the store has everything that was answered.
+    pub(crate) fn wait_until_applied(&self) -> Value {
+        self.wait_until("applied", |status| status["store"]["state"] == "running" && status["store"]["cursor"] == status["journal"]["next_position"])
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// One request on a connection of its own.
+pub(crate) fn request(address: &str, head: &str, body: &[u8]) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(head.as_bytes()).unwrap();
+    // A server that refuses early may close before it has read everything.
+    let _ = stream.write_all(body);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
+    (head[9..12].parse().unwrap(), unchunk(head, body))
+}
+
+fn unchunk(head: &str, body: &str) -> String {
+    if !head.to_lowercase().contains("transfer-encoding: chunked") {
+        return body.to_owned();
+    }
+    let (mut rest, mut whole) = (body, String::new());
+    while let Some((size, more)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size.trim(), 16).unwrap_or(0);
+        if size == 0 {
+            break;
+        }
+        whole.push_str(&more[..size]);
+        rest = &more[size + 2..];
+    }
+    whole
+}
+
+/// Every file below a directory, with its bytes.
+pub(crate) fn files_below(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_below(&path));
+        } else if path.is_file() {
+            found.push((path.clone(), fs::read(&path).unwrap()));
+        }
+    }
+    found
+}
