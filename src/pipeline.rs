@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use store::batch::Batch;
 use store::client::Pseudonyms;
 use store::group::{Fold, Keep};
 use store::journal::Journal;
@@ -21,6 +22,8 @@ mod backoff;
 mod commit;
 mod report;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use backoff::Backoff;
 pub(crate) use report::Report;
@@ -35,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) now_ms: fn() -> i64,
     /// The key of the repeat filter: random, of this process alone.
     pub(crate) filter_key: (u64, u64),
+    /// Takes back a batch that came by the tail, for its memory.
+    pub(crate) reuse: Box<dyn Fn(Box<Batch>) + Send>,
 }
 
 /// Applies one journal to one store.
@@ -161,13 +166,17 @@ impl<S: Store> Pipeline<S> {
     fn gather(&mut self) -> std::io::Result<()> {
         while self.fold.rows() < self.settings.rows_max && self.asides.len() < ASIDES_MAX {
             match self.source.next()? {
-                Some(Item::Post { batch, received_at_ms, replayed }) => {
-                    self.report.pending_since(received_at_ms);
+                Some(Item::Post { batch, replayed, from_disk }) => {
+                    self.report.pending_since(batch.received_at_ms);
                     if replayed {
                         self.replayed += batch.told();
                     }
                     self.fold.add(&batch);
-                    self.source.reuse(batch);
+                    if from_disk {
+                        self.source.reuse(batch);
+                    } else {
+                        (self.settings.reuse)(batch);
+                    }
                 }
                 Some(Item::Aside(aside)) => self.asides.push(aside),
                 None => break,

@@ -83,11 +83,10 @@ impl Process {
 
         let store_kind = self.database.kind();
         let report = Arc::new(Report::new());
-        let settings = pipeline_settings(&self.config, &self.keys)?;
+        let ingress = Ingress::new(limits_of(&self.config), by_path, Arc::clone(&self.journal), Arc::new(now_ms));
+        let settings = pipeline_settings(&self.config, &self.keys, &ingress)?;
         let pipeline = Pipeline::new(self.database, Arc::clone(&self.journal), self.quarantine, settings, Arc::clone(&report), stopping.clone());
         let (mut pipeline_ended, pipeline_thread) = start_pipeline(pipeline)?;
-
-        let ingress = Ingress::new(limits_of(&self.config), by_path, Arc::clone(&self.journal), Arc::new(now_ms));
         let wait_for_stop = |mut stopping: watch::Receiver<bool>| async move {
             let _ = stopping.wait_for(|stop| *stop).await;
         };
@@ -105,7 +104,7 @@ impl Process {
         let (admin_stop, admin_stopping) = watch::channel(false);
         let (admin_shown, admin_task) = start_admin(&self.config, admin, wait_for_stop(admin_stopping)).await?;
         let mut server = tokio::spawn(server::serve(listeners, ingress, wait_for_stop(stopping)));
-        let watching = tokio::spawn(certificate::watch(certificates.iter().map(|(_, certificate)| Arc::clone(certificate)).collect(), CERTIFICATES_EVERY, Arc::new(now_ms)));
+        let watching = tokio::spawn(watch_certificates(self.config.clone(), certificates.iter().map(|(_, one)| Arc::clone(one)).collect()));
 
         for address in &shown {
             eprintln!("listening receiver {address}");
@@ -194,7 +193,7 @@ fn open_journal(config: &Config, key: &Key) -> Result<Journal, Failure> {
     Ok(journal)
 }
 
-fn pipeline_settings(config: &Config, keys: &Keys) -> Result<Settings, Failure> {
+fn pipeline_settings(config: &Config, keys: &Keys, ingress: &Arc<Ingress<Arc<Journal>>>) -> Result<Settings, Failure> {
     let filter_key = Key::random().map_err(|error| Failure::new(Code::Software, format!("make a key: {error}")))?;
     let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, ..] = *filter_key.bytes();
     let keeps = |fact: Personal| config.privacy.keep.contains(&fact);
@@ -208,6 +207,10 @@ fn pipeline_settings(config: &Config, keys: &Keys) -> Result<Settings, Failure> 
         retention: config.retention.observations.0,
         now_ms,
         filter_key: (u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes([i, j, k, l, m, n, o, p])),
+        reuse: Box::new({
+            let ingress = Arc::clone(ingress);
+            move |batch| ingress.reuse(batch)
+        }),
     })
 }
 
@@ -246,6 +249,31 @@ fn secrets_of(receiver: &crate::config::Receiver) -> Vec<Secret> {
     receiver.secrets.iter().map(|secret| Secret::new(secret.reveal().to_owned())).collect()
 }
 
+/// Takes changed files, and has the leaf of the private authority made again before it expires. It never ends; the caller aborts it.
+async fn watch_certificates(config: Config, certificates: Vec<Arc<Certificate>>) {
+    let renew = async {
+        loop {
+            tokio::time::sleep(RENEW_EVERY).await;
+            if config.listen.iter().any(|listen| listen.tls == Tls::SelfSigned)
+                && let Err(error) = certificate::self_signed(&config.data_dir, &self_signed_names(&config), now_ms().div_euclid(1_000))
+            {
+                tracing::warn!(error = %error, "the self-signed certificate could not be renewed; it is tried again tomorrow");
+            }
+        }
+    };
+    tokio::join!(certificate::watch(certificates, CERTIFICATES_EVERY, Arc::new(now_ms)), renew);
+}
+
+/// Every name and address that a self-signed listener is reached by.
+fn self_signed_names(config: &Config) -> Vec<String> {
+    let names = config.listen.iter().flat_map(|listen| listen.names.clone());
+    let addresses = config.listen.iter().filter_map(|listen| match &listen.address {
+        Address::Tcp(address) => Some(address.ip().to_string()),
+        Address::Unix(_) => None,
+    });
+    names.chain(addresses).collect()
+}
+
 /// The certificate of each listener that has one, by its place among the listeners.
 fn load_certificates(config: &Config) -> Result<Vec<(usize, Arc<Certificate>)>, Failure> {
     let now = now_ms().div_euclid(1_000);
@@ -253,11 +281,6 @@ fn load_certificates(config: &Config) -> Result<Vec<(usize, Arc<Certificate>)>, 
         let why = std::error::Error::source(&error).map_or_else(String::new, |why| format!(": {why}"));
         Failure::new(Code::Usage, format!("certificate: {error}{why}"))
     };
-    let mut names: Vec<String> = config.listen.iter().flat_map(|listen| listen.names.clone()).collect();
-    names.extend(config.listen.iter().filter_map(|listen| match &listen.address {
-        Address::Tcp(address) => Some(address.ip().to_string()),
-        Address::Unix(_) => None,
-    }));
     let mut own: Option<Files> = None;
     let mut certificates = Vec::new();
     for (n, listen) in config.listen.iter().enumerate() {
@@ -267,7 +290,7 @@ fn load_certificates(config: &Config) -> Result<Vec<(usize, Arc<Certificate>)>, 
             Tls::SelfSigned => match &own {
                 Some(files) => files.clone(),
                 None => {
-                    let made = certificate::self_signed(&config.data_dir, &names, now).map_err(failed)?;
+                    let made = certificate::self_signed(&config.data_dir, &self_signed_names(config), now).map_err(failed)?;
                     eprintln!("self-signed: clients trust this server with the authority {} (curl --cacert {0})", made.authority.display());
                     own.insert(made.files).clone()
                 }
@@ -389,5 +412,7 @@ impl Signals {
     }
 }
 
+/// How often the private authority is asked whether its leaf is due.
+const RENEW_EVERY: Duration = Duration::from_secs(86_400);
 /// How often certificate files are looked at.
 const CERTIFICATES_EVERY: Duration = Duration::from_secs(10);

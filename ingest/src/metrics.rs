@@ -38,10 +38,10 @@ pub const ALL: &[Described] = &[
     (MEMORY_CLAIMED_BYTES, "gauge", "Bytes claimed from the memory budget by posts that are being received or kept."),
     (MEMORY_LIMIT_BYTES, "gauge", "The memory budget, limits.memory."),
     (CONNECTIONS, "gauge", "Open connections on the receiver listeners."),
-    (CONNECTIONS_REFUSED_TOTAL, "counter", "Connections closed when accepted, by reason: total (limits.connections) or address (limits.connections_per_address)."),
+    (CONNECTIONS_REFUSED_TOTAL, "counter", "Connections closed when accepted, by the cap they were over: total or address."),
     (CONNECTIONS_TIMED_OUT_TOTAL, "counter", "Connections closed by a deadline, by phase: handshake, header, write, closing. Idle ones are not counted."),
     (HANDSHAKE_ERRORS_TOTAL, "counter", "TLS handshakes that failed."),
     (ACCEPT_ERRORS_TOTAL, "counter", "Failed calls to accept a connection, for want of file descriptors or memory."),
     (CERTIFICATE_EXPIRY_SECONDS, "gauge", "Seconds until the listener's certificate expires; negative when it has expired."),
-    (CERTIFICATE_REFUSED_TOTAL, "counter", "Changed certificate files that were not taken, because they are unreadable or the key does not fit; the old ones stay."),
+    (CERTIFICATE_REFUSED_TOTAL, "counter", "Changed certificate files that were of no use (unreadable, or the key does not fit); the old ones stay."),
 ];

@@ -1,8 +1,8 @@
 //! The wire: the bytes of one post in, a [`Batch`] or a reason out. Pure: no clock, no socket, no log.
 //!
-//! A post's way: a form body of API version 1 is told from JSON ([`form`]), the JSON is read onto a tape ([`tape`], with the cold
-//! road of [`repair`]), the secret is found and compared ([`envelope`]), and only then the dialect ([`v2`], [`v3`]) makes rows. Time
-//! and memory are linear in the body, nothing recurses, and no input makes it panic.
+//! A post's way: a form body of API version 1 is told from JSON (`form`), the JSON is read onto a tape (`tape`, with the cold road of
+//! `repair`), the secret is found and compared (`envelope`), and only then the dialect (`v2`, `v3`) makes rows. Time and memory are
+//! linear in the body, nothing recurses, and no input makes it panic.
 
 mod cost;
 mod envelope;

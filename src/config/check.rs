@@ -49,7 +49,7 @@ impl Config {
             return wrong("data_dir", "is empty", "name a directory that footfall may make and write");
         }
         if let Err(error) = store::database::Database::from_url(self.database.reveal()) {
-            return wrong("database", &error, "write sqlite:PATH or postgres://USER@HOST/DATABASE, or env:NAME of such a text");
+            return wrong("database", &error, "or write env:NAME of such a text");
         }
         if self.listen.is_empty() {
             return wrong("listen", "there is no listener", "add [[listen]] with an address such as \"127.0.0.1:8443\"");
@@ -90,9 +90,9 @@ impl Config {
         if limits.body.0 == 0 || limits.body.0 > 1 << 30 {
             return wrong("limits.body", &format!("{} is out of range", limits.body), "take 1B to 1GiB; Meraki's posts reach tens of MiB");
         }
-        // A body needs itself, its copy and what parsing it takes: about four times its own size for Meraki's posts.
-        if limits.memory.0 < limits.body.0.saturating_mul(4) {
-            return wrong("limits.memory", &format!("{} cannot hold the parsing of one post of limits.body = {}", limits.memory, limits.body), "raise limits.memory to four times limits.body, or lower limits.body");
+        // A body needs itself, its copy and what parsing it takes: five to seven times its own size for Meraki's posts.
+        if limits.memory.0 < limits.body.0.saturating_mul(7) {
+            return wrong("limits.memory", &format!("{} cannot hold the parsing of one post of limits.body = {}", limits.memory, limits.body), "raise limits.memory to seven times limits.body, or lower limits.body");
         }
         for (key, count) in [("limits.connections", limits.connections), ("limits.connections_per_address", limits.connections_per_address)] {
             if count == 0 {

@@ -3,7 +3,6 @@
 //! There is one order, that of the positions. A gap, be it from a tail that was full, a post of unknown shape or a start after a
 //! crash, is read back from disk by the same code.
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
@@ -18,9 +17,10 @@ pub(super) enum Item {
     /// A post with its rows.
     Post {
         batch: Box<Batch>,
-        received_at_ms: i64,
         /// Whether its observations are not among those that the journal counts as appended by this process.
         replayed: bool,
+        /// Whether it was read back: its memory is the source's own then.
+        from_disk: bool,
     },
     /// A record that goes into quarantine.
     Aside(SetAside),
@@ -53,13 +53,15 @@ pub(super) struct Source {
     parser: Parser,
     /// Everything before was counted as told before: by an earlier process, or by this one before the store was set back.
     counted_before: Position,
-    spare: VecDeque<Box<Batch>>,
+    spare: Option<Box<Batch>>,
 }
 
 impl Source {
     pub(super) fn new(journal: Arc<Journal>) -> Self {
-        let next = journal.durable().next;
-        Self { journal, next, reader: None, parser: Parser::default(), counted_before: next, spare: VecDeque::new() }
+        let durable = journal.durable();
+        // What the journal counts as appended begins where this process opened it.
+        let counted_before = Position(durable.next.0.saturating_sub(durable.records));
+        Self { journal, next: durable.next, reader: None, parser: Parser::default(), counted_before, spare: None }
     }
 
     /// Goes on from another position.
@@ -78,11 +80,11 @@ impl Source {
         self.counted_before = self.counted_before.max(to);
     }
 
-    /// Takes back a batch for its memory.
+    /// Takes back a batch that was read from disk, for its memory.
     pub(super) fn reuse(&mut self, mut batch: Box<Batch>) {
-        if self.spare.len() < SPARE_MAX && batch.memory_bytes() < SPARE_BYTES_MAX {
+        if batch.memory_bytes() < SPARE_BYTES_MAX {
             batch.clear();
-            self.spare.push_back(batch);
+            self.spare = Some(batch);
         }
     }
 
@@ -107,7 +109,7 @@ impl Source {
                     self.reader = None;
                     let replayed = self.next < self.counted_before;
                     self.next = self.next.next();
-                    return Ok(Some(Item::Post { received_at_ms: batch.received_at_ms, batch, replayed }));
+                    return Ok(Some(Item::Post { batch, replayed, from_disk: false }));
                 }
                 Taken::Disk(until) => {
                     if let Some(record) = self.read_before(until)? {
@@ -140,10 +142,10 @@ impl Source {
         }
         let whole = record.body.clone();
         let context = Context { receiver: &record.receiver, secrets: Secrets::Trusted, received_at_ms: record.received_at_ms };
-        match self.parser.parse(&mut record.body, &context, self.spare.pop_front()) {
+        match self.parser.parse(&mut record.body, &context, self.spare.take()) {
             Ok(Parsed::Post(batch)) => {
                 let replayed = record.position < self.counted_before;
-                Item::Post { received_at_ms: record.received_at_ms, batch, replayed }
+                Item::Post { batch, replayed, from_disk: true }
             }
             Ok(Parsed::Unknown { .. }) | Err(_) => {
                 tracing::error!(position = %record.position, "a post in the journal is not understood any more; it goes into quarantine whole");
@@ -154,7 +156,5 @@ impl Source {
     }
 }
 
-/// Batches kept for their memory.
-const SPARE_MAX: usize = 64;
 /// A batch larger than this is not kept.
 const SPARE_BYTES_MAX: usize = 1 << 20;

@@ -17,7 +17,7 @@ pub enum Database {
     Sqlite(Sqlite),
     /// A server.
     #[cfg(feature = "postgres")]
-    Postgres(Postgres),
+    Postgres(Box<Postgres>),
 }
 
 impl Database {
@@ -31,8 +31,8 @@ impl Database {
             #[cfg(feature = "sqlite")]
             "sqlite" => Sqlite::new(url).map(Self::Sqlite),
             #[cfg(feature = "postgres")]
-            "postgres" | "postgresql" => Postgres::new(url).map(Self::Postgres),
-            _ => Err("no known database: write sqlite:PATH for a file, or postgres://USER:PASSWORD@HOST:PORT/DATABASE for a server".to_owned()),
+            "postgres" | "postgresql" => Postgres::new(url).map(|store| Self::Postgres(Box::new(store))),
+            _ => Err(format!("{scheme:?} is no known database: write sqlite:PATH for a file, or postgres://USER:PASSWORD@HOST:PORT/DATABASE for a server")),
         }
     }
 }

@@ -195,13 +195,7 @@ pub(crate) enum Absent {
 }
 
 /// Translates the wanted strings and sources of a group.
-pub(crate) async fn resolve<D: Dictionary + Send>(
-    database: &mut D,
-    ids: &Ids,
-    group: &Group,
-    wanted: &Wanted,
-    absent: Absent,
-) -> Result<Resolved, WriteError> {
+pub(crate) async fn resolve<D: Dictionary + Send>(database: &mut D, ids: &Ids, group: &Group, wanted: &Wanted, absent: Absent) -> Result<Resolved, WriteError> {
     let mut learned = Learned::default();
     let texts = resolve_texts(database, ids, group, wanted, absent, &mut learned).await?;
     let sources = resolve_sources(database, ids, group, wanted, absent, &texts, &mut learned).await?;
@@ -351,12 +345,12 @@ fn stored(text: Text, resolved: &Resolved) -> Option<Option<i32>> {
     if text.is_none() { Some(None) } else { resolved.text(text).map(Some) }
 }
 
-/// The distinct times of keys, in order.
-pub(crate) fn distinct_times(times: impl Iterator<Item = i64>) -> Vec<i64> {
-    let mut times: Vec<i64> = times.collect();
-    times.sort_unstable();
-    times.dedup();
-    times
+/// The distinct values, in order.
+pub(crate) fn distinct<T: Ord>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut values: Vec<T> = values.collect();
+    values.sort_unstable();
+    values.dedup();
+    values
 }
 
 /// For each key, whether it is among those found.

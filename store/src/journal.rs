@@ -473,10 +473,19 @@ impl Journal {
         self.shared.fenced.load(Ordering::Acquire)
     }
 
-    /// One round of the keeper, now.
+    /// One round of the keeper, now, with all that it asks the journal's thread to do.
     #[cfg(test)]
     pub(crate) fn tend(&self) {
         keeper::tend(&self.shared);
+        self.settle();
+    }
+
+    /// Waits until the journal's thread has done all it was asked.
+    #[cfg(test)]
+    pub(crate) fn settle(&self) {
+        while !self.shared.queue.is_idle() {
+            thread::yield_now();
+        }
     }
 }
 

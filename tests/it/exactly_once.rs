@@ -57,7 +57,7 @@ fn after_sigterm_under_load_on_sqlite() {
 #[test]
 fn after_sigterm_under_load_on_postgres() {
     let cluster = Cluster::start();
-    after_sigterm_under_load(&Site::on_with(&cluster.database("sigterm"), PLAIN), "2");
+    after_sigterm_under_load(&Site::on_with(&cluster.make_database("sigterm"), PLAIN), "2");
 }
 
 /// The server is killed five times; the simulator, which keeps trying each post until it is answered, finds it again on the same port.
@@ -94,13 +94,13 @@ fn after_five_kills_on_sqlite() {
 #[test]
 fn after_five_kills_on_postgres() {
     let cluster = Cluster::start();
-    after_five_kills(&Site::on_with(&cluster.database("killed"), PLAIN), "3");
+    after_five_kills(&Site::on_with(&cluster.make_database("killed"), PLAIN), "3");
 }
 
 #[test]
 fn after_postgres_was_stopped_and_came_back() {
-    let cluster = Cluster::start();
-    let site = Site::on_with(&cluster.database("away"), PLAIN);
+    let mut cluster = Cluster::start();
+    let site = Site::on_with(&cluster.make_database("away"), PLAIN);
     let served = site.serve();
     served.wait_until_applied();
     let arguments = run_of("away", "2", "40");

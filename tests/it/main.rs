@@ -2,6 +2,8 @@
 
 mod accounting;
 mod commands;
+// Shared with the stores' own tests, where it must be public.
+#[allow(unreachable_pub, dead_code)]
 #[path = "../../store/tests/it/cluster.rs"]
 mod cluster;
 mod documents;

@@ -53,6 +53,8 @@ impl Memory {
     /// Reads JSON and walks it. What plain JSON forbids and the API sends nevertheless is repaired in a second attempt.
     pub(super) fn read<T>(&mut self, body: &[u8], mut walk: impl FnMut(Document<'_>) -> Result<T, Rejection>) -> Result<T, Rejection> {
         self.copy.clear();
+        // At once and exactly: the padding must not double what a large body takes.
+        self.copy.reserve_exact(body.len() + INPUT_PADDING);
         self.copy.extend_from_slice(body);
         if let Some(outcome) = self.attempt(body, None, &mut walk) {
             return outcome;

@@ -3,9 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use ingest::receiver::Outcome;
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_rustls::client::TlsStream;
 
-use crate::support::{PATH, Running, SHORT, Tls, post_body};
+use crate::support::{PATH, PATIENCE, Running, SHORT, Tls, post_body};
 
 #[tokio::test]
 async fn open_posts_are_finished_and_idle_connections_closed() {
@@ -84,4 +90,31 @@ async fn a_server_that_is_dropped_leaves_nothing_behind() {
     half.closed().await;
     let counts = ingress.receivers().all()[0].counts();
     assert_eq!((counts.of(Outcome::Aborted), counts.open), (1, 0));
+}
+
+#[tokio::test]
+async fn http2_is_stopped_in_good_order_too() {
+    let server = Running::start_with(|_| {}, Tls::Http2).await;
+    server.keeper.hold();
+    let [busy, idle] = [server.try_connect(&["h2"]).await.unwrap(), server.try_connect(&["h2"]).await.unwrap()];
+    let ((mut busy, busy_end), (mut idle, idle_end)) = (http2(busy.stream).await, http2(idle.stream).await);
+    assert_eq!(idle.send_request(request("GET", "")).await.unwrap().status(), 200);
+    let post = tokio::spawn(busy.send_request(request("POST", String::from_utf8(post_body()).unwrap())));
+    server.keeper.arrived(1).await;
+    let keeper = server.keeper.clone();
+    let stopping = server.tell_stop();
+    tokio::time::timeout(PATIENCE, idle_end).await.unwrap().unwrap().unwrap();
+    keeper.release();
+    assert_eq!(post.await.unwrap().unwrap().status(), 200);
+    tokio::time::timeout(PATIENCE, busy_end).await.unwrap().unwrap().unwrap();
+    assert_eq!(stopping.stopped().await.cut_connections, 0);
+}
+
+async fn http2(stream: TlsStream<TcpStream>) -> (SendRequest<String>, JoinHandle<hyper::Result<()>>) {
+    let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    (sender, tokio::spawn(connection))
+}
+
+fn request(method: &str, body: impl Into<String>) -> Request<String> {
+    Request::builder().method(method).uri(format!("https://localhost{PATH}")).body(body.into()).unwrap()
 }

@@ -45,6 +45,9 @@ struct Inner {
     jobs: VecDeque<Job>,
     errands: Errands,
     stopped: bool,
+    /// The thread waits for something to do.
+    #[cfg(test)]
+    idle: bool,
 }
 
 impl Queue {
@@ -83,6 +86,13 @@ impl Queue {
         waiting
     }
 
+    /// Whether everything asked for is done.
+    #[cfg(test)]
+    pub(crate) fn is_idle(&self) -> bool {
+        let inner = self.lock();
+        inner.idle && inner.jobs.is_empty() && !inner.errands.retry && !inner.errands.rotate
+    }
+
     /// Asks for an errand.
     pub(crate) fn ask(&self, errands: Errands) {
         let mut inner = self.lock();
@@ -103,7 +113,15 @@ impl Queue {
     pub(crate) fn take(&self, jobs: &mut VecDeque<Job>) -> Taken {
         let mut inner = self.lock();
         while inner.jobs.is_empty() && !inner.stopped && !inner.errands.retry && !inner.errands.rotate {
+            #[cfg(test)]
+            {
+                inner.idle = true;
+            }
             inner = self.woken.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        }
+        #[cfg(test)]
+        {
+            inner.idle = false;
         }
         std::mem::swap(&mut inner.jobs, jobs);
         let taken = Taken { errands: std::mem::take(&mut inner.errands), stopped: inner.stopped };

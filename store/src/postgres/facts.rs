@@ -14,12 +14,7 @@ use crate::upsert::{Merged, POST_ON_CONFLICT, access_point_facts, told, told_pai
 use crate::writer::WriteError;
 
 /// Merges access points.
-pub(super) async fn write_access_points(
-    connection: &mut PgConnection,
-    group: &Group,
-    rows: &[AccessPointRow],
-    resolved: &Resolved,
-) -> Result<(), WriteError> {
+pub(super) async fn write_access_points(connection: &mut PgConnection, group: &Group, rows: &[AccessPointRow], resolved: &Resolved) -> Result<(), WriteError> {
     if rows.is_empty() {
         return Ok(());
     }

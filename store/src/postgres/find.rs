@@ -12,7 +12,7 @@ use super::STEP_TIMEOUT;
 use super::copy::MICROS_PER_SECOND;
 use super::error::{self, step};
 use super::recent::{integer, micros, optional_integer, optional_number, small};
-use crate::dictionary::{LocationKey, ObservationKey, Resolved, location_keys, observation_keys, same_bits, which};
+use crate::dictionary::{LocationKey, ObservationKey, Resolved, distinct, location_keys, observation_keys, same_bits, which};
 use crate::group::{LocationRow, ObservationRow};
 use crate::writer::WriteError;
 
@@ -68,13 +68,6 @@ async fn candidates<K: Eq + std::hash::Hash + Copy>(
         }
     }
     Ok(found)
-}
-
-fn distinct<T: Ord>(values: impl Iterator<Item = T>) -> Vec<T> {
-    let mut values: Vec<T> = values.collect();
-    values.sort_unstable();
-    values.dedup();
-    values
 }
 
 fn read_observation(row: &PgRow) -> Result<ObservationKey, sqlx::Error> {

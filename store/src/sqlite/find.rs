@@ -7,7 +7,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Row, SqliteConnection};
 
 use super::error::{self, step};
-use crate::dictionary::{LocationKey, ObservationKey, Resolved, distinct_times, location_keys, observation_keys, same_bits, which};
+use crate::dictionary::{LocationKey, ObservationKey, Resolved, distinct, location_keys, observation_keys, same_bits, which};
 use crate::group::{LocationRow, ObservationRow};
 use crate::writer::{Class, WriteError};
 
@@ -15,7 +15,7 @@ use crate::writer::{Class, WriteError};
 pub(super) async fn observations(connection: &mut SqliteConnection, rows: &[ObservationRow], resolved: &Resolved) -> Result<Vec<bool>, WriteError> {
     let keys = observation_keys(rows, resolved);
     let wanted: HashSet<ObservationKey> = keys.iter().flatten().copied().collect();
-    let times = distinct_times(wanted.iter().map(|key| key.observed_at));
+    let times = distinct(wanted.iter().map(|key| key.observed_at));
     let found = candidates(connection, "look observations up", OBSERVATIONS, &times, &wanted, |row| {
         Ok(ObservationKey {
             observed_at: row.try_get_unchecked(0)?,
@@ -33,7 +33,7 @@ pub(super) async fn observations(connection: &mut SqliteConnection, rows: &[Obse
 pub(super) async fn locations(connection: &mut SqliteConnection, rows: &[LocationRow], resolved: &Resolved) -> Result<Vec<bool>, WriteError> {
     let keys = location_keys(rows, resolved);
     let wanted: HashSet<LocationKey> = keys.iter().flatten().copied().collect();
-    let times = distinct_times(wanted.iter().map(|key| key.observed_at));
+    let times = distinct(wanted.iter().map(|key| key.observed_at));
     let found = candidates(connection, "look locations up", LOCATIONS, &times, &wanted, |row| {
         let mut numbers = [0; 5];
         for (at, number) in numbers.iter_mut().enumerate() {

@@ -16,12 +16,11 @@ pub(super) async fn step(connection: &mut SqliteConnection, now_ms: i64, keep: D
     let oldest_ms = now_ms.saturating_sub(keep_ms).div_euclid(DAY_MS).saturating_mul(DAY_MS);
     let mut maintained = Maintained::default();
     for table in ["observation", "location"] {
-        let sql = format!(
-            "DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} ORDER BY rowid LIMIT {STEP_ROWS}) AND received_at < ?"
-        );
+        let sql = format!("DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} ORDER BY rowid LIMIT {STEP_ROWS}) AND received_at < ?");
         count(&mut maintained, delete(connection, sql, oldest_ms).await?);
     }
-    let sql = format!("DELETE FROM post WHERE (minute, source) IN (SELECT minute, source FROM post WHERE minute < ? ORDER BY minute, source LIMIT {STEP_ROWS})");
+    let sql =
+        format!("DELETE FROM post WHERE (minute, source) IN (SELECT minute, source FROM post WHERE minute < ? ORDER BY minute, source LIMIT {STEP_ROWS})");
     count(&mut maintained, delete(connection, sql, oldest_ms.div_euclid(1_000)).await?);
     Ok(maintained)
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 /// A running server, or one that was stopped and may be started again.
-pub struct Cluster {
+pub(crate) struct Cluster {
     directory: PathBuf,
     programs: PathBuf,
     user: Option<(u32, u32)>,
@@ -24,7 +24,7 @@ impl Cluster {
     ///
     /// # Panics
     /// With the remedy when Postgres is not installed, and with the server's own words when it does not start.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let programs = programs();
         let user = unprivileged_user();
         let directory = std::env::temp_dir().join(format!("footfall-postgres-{}-{:x}", std::process::id(), unique()));
@@ -43,19 +43,19 @@ impl Cluster {
     }
 
     /// The URL of a database.
-    pub fn url(&self, database: &str) -> String {
+    pub(crate) fn url(&self, database: &str) -> String {
         format!("postgres://postgres@localhost/{database}?host={}", self.directory.display())
     }
 
     /// Makes an empty database and gives its URL.
-    pub fn make_database(&self, name: &str) -> String {
+    pub(crate) fn make_database(&self, name: &str) -> String {
         let made = self.command("createdb").args(["--username=postgres", "--host"]).arg(&self.directory).arg(name).output().expect("run createdb");
         assert!(made.status.success(), "createdb failed: {}", String::from_utf8_lossy(&made.stderr));
         self.url(name)
     }
 
     /// Stops the server at once, as an operator's fast shutdown does: sessions are cut, data stays.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         if let Some((mut supervisor, mut pipe)) = self.supervisor.take() {
             pipe.write_all(b"keep\n").expect("tell the supervisor to stop the server");
             supervisor.wait().expect("wait for the supervisor");
@@ -63,14 +63,14 @@ impl Cluster {
     }
 
     /// Starts the server again, and returns when it takes connections.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.stop();
         let server = self.programs.join("postgres");
         let settings = ["listen_addresses=", "fsync=off", "full_page_writes=off", "lc_messages=C", "max_connections=60", "autovacuum=off"];
         let mut command = Command::new("/bin/sh");
         command.args(["-c", SUPERVISOR, "supervisor"]).arg(&self.directory).arg(server).arg("-D").arg(self.directory.join("data"));
         command.arg("-k").arg(&self.directory);
-        settings.iter().for_each(|setting| drop(command.args(["-c", setting])));
+        command.args(settings.iter().flat_map(|setting| ["-c", setting]));
         command.current_dir(&self.directory).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
         if let Some((uid, gid)) = self.user {
             command.uid(uid).gid(gid);

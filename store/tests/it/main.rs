@@ -1,5 +1,7 @@
 //! The contract of the stores: the same tests against SQLite and a real Postgres, and what is particular to each.
 #![cfg(all(feature = "postgres", feature = "sqlite"))]
+// All of it is test code, which clippy cannot tell of helper functions.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod cluster;
 mod contract;

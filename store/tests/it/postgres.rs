@@ -5,8 +5,8 @@ use std::time::Duration;
 use store::batch::Radio;
 use store::client::ClientId;
 use store::group::Group;
-use store::postgres::Postgres;
 use store::position::{JournalId, Position};
+use store::postgres::Postgres;
 use store::writer::{Advance, Class, Store};
 
 use crate::cluster::Cluster;
@@ -199,4 +199,14 @@ async fn two_writers_of_one_database_do_not_hinder_each_other() {
     assert_eq!(place.number("SELECT count(*) FROM observations").await, 2_000);
     assert_eq!(place.number("SELECT count(*) FROM source").await, 1_000);
     assert_eq!(place.number("SELECT sum(posts) FROM posts").await, 2_000);
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_given_up() {
+    // The system takes the connection; nobody answers.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut store = Postgres::new(&format!("postgres://postgres@{}/silent?sslmode=disable", listener.local_addr().unwrap())).unwrap();
+    let error = store.connect().await.unwrap_err();
+    assert_eq!(error.class, Class::Retry);
+    assert!(error.message.contains("no answer"), "{error}");
 }

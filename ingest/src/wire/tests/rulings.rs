@@ -292,7 +292,6 @@ fn ruling_6_the_future_begins_120_seconds_after_the_arrival() {
 #[test]
 fn ruling_7_v2_has_a_location_row_for_every_floor() {
     let body = v2_wifi(&heard(r#","location":{"lat":1,"lng":2,"unc":3,"x":[4,"5",6],"y":["7",8.5]}"#));
-    let body = body.replace(r#"["Ground"]"#, r#"["Ground"]"#);
     assert_eq!(places(&post(&body)), ["0c:01 60 - Ground 4,7 1,2 3", "0c:01 60 - - 5,8.5 1,2 3"]);
     let named = body.replace(r#"["Ground"]"#, r#"["Ground","First","Second"]"#);
     assert_eq!(places(&post(named)), ["0c:01 60 - Ground 4,7 1,2 3", "0c:01 60 - First 5,8.5 1,2 3"]);

@@ -16,7 +16,7 @@ fn the_secret_is_blanked_in_place_and_nothing_else_changes() {
 #[test]
 fn the_secret_is_found_again_behind_repairs() {
     let noise = b"{\"a\xff\xfe\":\"\\ud800\",\"lat\":NaN,\"x\":[NaN,NaN],\"b\":\"\\u0000\xc3\",".to_vec();
-    let body = [noise, v2_wifi(&heard(""))[1..].as_bytes().to_vec()].concat();
+    let body = [noise, v2_wifi(&heard("")).as_bytes()[1..].to_vec()].concat();
     let (parsed, blanked) = parse_bytes(&body, Secrets::Any(&[Secret::new(SECRET.to_owned())]));
     let Ok(Parsed::Post(batch)) = parsed else { panic!("refused") };
     assert_eq!(batch.repaired, 3);

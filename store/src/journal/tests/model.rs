@@ -88,13 +88,16 @@ impl Model {
         let newest = self.place.newest();
         let used = inspect(&self.place.settings.dir, None).unwrap().pop().unwrap();
         let used = used.records.min(1) * end_of_records(&newest);
-        if used > 0 && used + (unfinished.len() as u64) < self.place.settings.segment_bytes {
+        let fits = used > 0 && used + unfinished.len() as u64 <= self.place.settings.segment_bytes;
+        if fits {
             let mut raw = fs::read(&newest).unwrap();
+            // Without room there is no preallocated segment behind the records.
+            raw.resize(raw.len().max(used as usize + unfinished.len()), 0);
             raw[used as usize..used as usize + unfinished.len()].copy_from_slice(unfinished);
             fs::write(&newest, raw).unwrap();
         }
         let recovered = self.open();
-        assert_eq!(recovered.torn, u64::from(used > 0 && unfinished.iter().any(|byte| *byte != 0)));
+        assert_eq!(recovered.torn, u64::from(fits && unfinished.iter().any(|byte| *byte != 0)));
     }
 
     fn cut(&mut self, share: u8) {
@@ -128,6 +131,7 @@ impl Model {
                 let next = self.journal().durable().next.0;
                 *applied = (*applied).max(next * u64::from(*share) / 255);
                 self.journal().applied(Position(*applied));
+                self.journal().settle();
                 assert!(self.journal().first_position().0 <= (*applied).max(1).max(next));
             }
             Step::Tend => self.journal().tend(),

@@ -100,7 +100,6 @@ fn an_old_segment_is_finished_although_it_is_not_full() {
     append_bodies(&journal, &[b"one"]);
     assert_eq!(place.segments().len(), 1);
     journal.tend();
-    // The errand is taken before the next post at the latest.
     append_bodies(&journal, &[b"two"]);
     assert_eq!(place.segments().len(), 2);
     NOW.fetch_add(59_999, Ordering::SeqCst);
