@@ -117,7 +117,9 @@ fn receiver_status(receiver: &Receiver) -> Value {
 
 async fn heard(Shared(admin): Shared<Arc<Admin>>) -> Response {
     let since = Timestamp::from_millisecond((admin.now_ms)() - 600_000).map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default();
-    let sql = format!("SELECT receiver, ap, radio, count(DISTINCT client) FROM observations WHERE observed_at >= '{since}' GROUP BY receiver, ap, radio ORDER BY 1, 2, 3");
+    let sql = format!(
+        "SELECT receiver, ap, radio, count(DISTINCT client) FROM observations WHERE observed_at >= '{since}' GROUP BY receiver, ap, radio ORDER BY 1, 2, 3"
+    );
     let mut rows = Rows::default();
     match store::query::query(admin.database.reveal(), &sql, &mut rows).await {
         Ok(()) => {

@@ -61,7 +61,9 @@ pub(crate) struct ConfigFile {
 }
 
 #[derive(Args)]
-#[command(after_help = "The views: observations, locations, access_points, clients, posts.\nExample: footfall query \"SELECT ap, count(*) FROM observations GROUP BY ap\" --format csv")]
+#[command(
+    after_help = "The views: observations, locations, access_points, clients, posts.\nExample: footfall query \"SELECT ap, count(*) FROM observations GROUP BY ap\" --format csv"
+)]
 pub(crate) struct Query {
     /// One SQL statement in the database's own dialect
     pub(crate) sql: String,

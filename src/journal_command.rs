@@ -49,7 +49,10 @@ pub(crate) fn verify(named: Option<&Path>) -> Result<(), Failure> {
     } else {
         Err(Failure::new(
             Code::Io,
-            format!("the journal in {} is damaged; serve sets the damaged places aside in quarantine and goes on with the rest; look at the disk", dir.display()),
+            format!(
+                "the journal in {} is damaged; serve sets the damaged places aside in quarantine and goes on with the rest; look at the disk",
+                dir.display()
+            ),
         ))
     }
 }
@@ -73,7 +76,17 @@ fn quarantine_table(dir: &Path, key: Key) -> Result<String, Failure> {
 
 fn segment_table(segments: &[SegmentReport]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_BORDERS_ONLY).set_header(["segment", "header", "positions", "records", "unknown", "bytes", "first received", "last received", "damages"]);
+    table.load_style(presets::UTF8_BORDERS_ONLY).set_header([
+        "segment",
+        "header",
+        "positions",
+        "records",
+        "unknown",
+        "bytes",
+        "first received",
+        "last received",
+        "damages",
+    ]);
     for segment in segments {
         let (first, last) = segment.received_ms.map_or_else(Default::default, |(first, last)| (time(first), time(last)));
         table.add_row([

@@ -25,7 +25,8 @@ impl Keys {
         let journal_is_used = store::journal::exists(&config.data_dir.join("journal"));
         let journal = open_key(&dir.join("journal.key"), config.journal.key.as_ref(), journal_is_used, "posts in the journal could never be read again")?;
         // Both keys are made in one start: when the journal's is there, the client's was too.
-        let client = open_key(&dir.join("client.key"), config.privacy.key.as_ref(), journal_is_used, "every client in the database would get another pseudonym")?;
+        let client =
+            open_key(&dir.join("client.key"), config.privacy.key.as_ref(), journal_is_used, "every client in the database would get another pseudonym")?;
         Ok(Self { journal, client })
     }
 
@@ -41,11 +42,9 @@ impl Keys {
 
 /// Makes a directory that only its owner enters, with those above it.
 pub(crate) fn make_private_dir(path: &Path) -> Result<(), Failure> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|error| Failure::new(Code::CannotCreate, format!("cannot make the directory {}: {error}; make it writable for this user, or set data_dir", path.display())))
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
+        Failure::new(Code::CannotCreate, format!("cannot make the directory {}: {error}; make it writable for this user, or set data_dir", path.display()))
+    })
 }
 
 fn open_key(path: &Path, configured: Option<&Hidden>, used: bool, loss: &str) -> Result<Key, Failure> {
@@ -64,12 +63,17 @@ fn read_key(path: &Path, configured: Option<&Hidden>) -> Result<Option<Key>, Fai
     if let Some(hidden) = configured {
         return Ok(Key::from_hex(hidden.reveal()));
     }
-    Key::read(path).map_err(|error| Failure::new(Code::Usage, format!("the key {} cannot be read: {error}; restore it from a backup, or correct its permissions", path.display())))
+    Key::read(path).map_err(|error| {
+        Failure::new(Code::Usage, format!("the key {} cannot be read: {error}; restore it from a backup, or correct its permissions", path.display()))
+    })
 }
 
 fn missing(path: &Path, loss: &str) -> Failure {
     Failure::new(
         Code::Usage,
-        format!("the key {} is missing, and with a new one {loss}; restore it from a backup, or give it as env: or file: in the configuration, or move the data directory aside to begin anew", path.display()),
+        format!(
+            "the key {} is missing, and with a new one {loss}; restore it from a backup, or give it as env: or file: in the configuration, or move the data directory aside to begin anew",
+            path.display()
+        ),
     )
 }

@@ -57,8 +57,5 @@ fn run(cli: Cli) -> Result<(), Failure> {
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Code::Software, format!("start the runtime: {error}")))
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| Failure::new(Code::Software, format!("start the runtime: {error}")))
 }

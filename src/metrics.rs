@@ -64,7 +64,13 @@ pub(crate) fn install() -> Result<PrometheusHandle, String> {
             _ => metrics::describe_histogram!(*name, *help),
         }
     }
-    for name in [store::metrics::JOURNAL_CORRUPT_TOTAL, store::metrics::JOURNAL_FSYNC_ERRORS_TOTAL, store::metrics::JOURNAL_TORN_TAIL_TOTAL, STORE_FENCED_TOTAL, STORE_GAP_RECORDS_TOTAL] {
+    for name in [
+        store::metrics::JOURNAL_CORRUPT_TOTAL,
+        store::metrics::JOURNAL_FSYNC_ERRORS_TOTAL,
+        store::metrics::JOURNAL_TORN_TAIL_TOTAL,
+        STORE_FENCED_TOTAL,
+        STORE_GAP_RECORDS_TOTAL,
+    ] {
         metrics::counter!(name).absolute(0);
     }
     metrics::gauge!(ACCOUNTING_MISMATCH).set(0.0);

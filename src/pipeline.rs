@@ -66,7 +66,21 @@ impl<S: Store> Pipeline<S> {
     pub(crate) fn new(store: S, journal: Arc<Journal>, quarantine: Quarantine, settings: Settings, report: Arc<Report>, stop: watch::Receiver<bool>) -> Self {
         let source = Source::new(Arc::clone(&journal));
         let fold = new_fold(&settings);
-        Self { store, journal, quarantine, source, fold, settings, report, stop, cursor: None, asides: Vec::new(), replayed: 0, backoff: Backoff::default(), maintained_ms: i64::MIN }
+        Self {
+            store,
+            journal,
+            quarantine,
+            source,
+            fold,
+            settings,
+            report,
+            stop,
+            cursor: None,
+            asides: Vec::new(),
+            replayed: 0,
+            backoff: Backoff::default(),
+            maintained_ms: i64::MIN,
+        }
     }
 
     /// Runs until it is told to stop, or until another process has taken its place.
@@ -112,7 +126,10 @@ impl<S: Store> Pipeline<S> {
         let cursor = self.store.adopt(self.journal.id(), self.journal.first_position()).await?;
         let next = self.journal.durable().next;
         if cursor.position > next {
-            let message = format!("the store is ahead of this journal: it has applied everything before record {}, and the journal's next record is {next}", cursor.position);
+            let message = format!(
+                "the store is ahead of this journal: it has applied everything before record {}, and the journal's next record is {next}",
+                cursor.position
+            );
             return Err(WriteError::new(Class::CursorMoved, message));
         }
         let first = self.journal.first_position();

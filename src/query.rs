@@ -27,7 +27,9 @@ pub(crate) async fn run(arguments: &Query) -> Result<(), Failure> {
 fn failure(error: &QueryError, database: &str) -> Failure {
     match error {
         QueryError::Url(_) => Failure::new(Code::Usage, format!("database: {error}")),
-        QueryError::Unreachable(_) => Failure::new(Code::Unavailable, format!("{database}: {error}; is the database running, and has footfall made its tables (footfall migrate)?")),
+        QueryError::Unreachable(_) => {
+            Failure::new(Code::Unavailable, format!("{database}: {error}; is the database running, and has footfall made its tables (footfall migrate)?"))
+        }
         QueryError::Refused(_) => Failure::new(Code::Usage, format!("{error}; the views are observations, locations, access_points, clients and posts")),
         QueryError::Sink(_) => Failure::new(Code::Io, error.to_string()),
     }
@@ -95,7 +97,7 @@ impl Sink for Printer {
     fn row(&mut self, cells: Vec<Cell>) -> io::Result<()> {
         match self {
             Self::Table(table) => {
-                table.add_row(cells.iter().map(|cell| shown(cell)));
+                table.add_row(cells.iter().map(shown));
             }
             Self::Csv(csv) => csv.write_record(cells.iter().map(text))?,
             Self::Json { out, names, rows } => {

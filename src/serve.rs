@@ -330,7 +330,10 @@ enum Bound {
 
 async fn bind(address: &Address, key: &str) -> Result<Bound, Failure> {
     let failed = |shown: String, error: io::Error| {
-        Failure::new(Code::Unavailable, format!("{key}: cannot listen on {shown}: {error}; end what listens there, choose another address, or allow this user to bind it"))
+        Failure::new(
+            Code::Unavailable,
+            format!("{key}: cannot listen on {shown}: {error}; end what listens there, choose another address, or allow this user to bind it"),
+        )
     };
     match address {
         Address::Tcp(tcp) => {

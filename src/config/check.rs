@@ -79,7 +79,11 @@ impl Config {
                 return wrong(&key("validator"), "is empty", "copy the validator from the dashboard: Network-wide, General, Location and scanning");
             }
             if receiver.secrets.is_empty() || receiver.secrets.iter().any(|secret| secret.reveal().is_empty()) {
-                return wrong(&key("secrets"), "there is no secret, or an empty one", "write the shared secret that you gave the dashboard, best as env:NAME or file:PATH");
+                return wrong(
+                    &key("secrets"),
+                    "there is no secret, or an empty one",
+                    "write the shared secret that you gave the dashboard, best as env:NAME or file:PATH",
+                );
             }
         }
         Ok(())
@@ -92,7 +96,11 @@ impl Config {
         }
         // A body needs itself, its copy and what parsing it takes: five to seven times its own size for Meraki's posts.
         if limits.memory.0 < limits.body.0.saturating_mul(7) {
-            return wrong("limits.memory", &format!("{} cannot hold the parsing of one post of limits.body = {}", limits.memory, limits.body), "raise limits.memory to seven times limits.body, or lower limits.body");
+            return wrong(
+                "limits.memory",
+                &format!("{} cannot hold the parsing of one post of limits.body = {}", limits.memory, limits.body),
+                "raise limits.memory to seven times limits.body, or lower limits.body",
+            );
         }
         for (key, count) in [("limits.connections", limits.connections), ("limits.connections_per_address", limits.connections_per_address)] {
             if count == 0 {
@@ -120,10 +128,18 @@ impl Config {
         let body_bytes = usize::try_from(body.0).unwrap_or(usize::MAX);
         let needed = journal::segment_bytes_min(journal::record_bytes(body_bytes, name_bytes));
         if journal.segment.0 < needed {
-            return wrong("journal.segment", &format!("{} cannot hold a post of limits.body = {body}, which needs {needed} bytes", journal.segment), "raise journal.segment or lower limits.body");
+            return wrong(
+                "journal.segment",
+                &format!("{} cannot hold a post of limits.body = {body}, which needs {needed} bytes", journal.segment),
+                "raise journal.segment or lower limits.body",
+            );
         }
         if journal.max.0 < journal.segment.0.saturating_mul(3) {
-            return wrong("journal.max", &format!("{} is less than three segments of {}", journal.max, journal.segment), "raise journal.max or lower journal.segment");
+            return wrong(
+                "journal.max",
+                &format!("{} is less than three segments of {}", journal.max, journal.segment),
+                "raise journal.max or lower journal.segment",
+            );
         }
         if self.pipeline.tail.0 == 0 || self.pipeline.rows == 0 {
             return wrong("pipeline", "tail and rows cannot be 0", "leave them out to take the defaults");
@@ -142,7 +158,11 @@ impl Config {
     fn check_process(&self) -> Result<(), Wrong> {
         match self.process.log.parse::<tracing_subscriber::filter::EnvFilter>() {
             Ok(_) => Ok(()),
-            Err(error) => wrong("process.log", &format!("{:?} is no log filter: {error}", self.process.log), "take error, warn, info, debug or trace, or a list such as \"info,ingest=debug\""),
+            Err(error) => wrong(
+                "process.log",
+                &format!("{:?} is no log filter: {error}", self.process.log),
+                "take error, warn, info, debug or trace, or a list such as \"info,ingest=debug\"",
+            ),
         }
     }
 
@@ -151,7 +171,11 @@ impl Config {
             let key = |name: &str| format!("listen[{n}].{name}");
             match &listen.tls {
                 Tls::Off if !listen.address.is_local() && !listen.insecure_plaintext => {
-                    return wrong(&key("tls"), "\"off\" on an address that others reach", "use \"self-signed\" or files, or set insecure_plaintext = true on this listener when a proxy ends TLS");
+                    return wrong(
+                        &key("tls"),
+                        "\"off\" on an address that others reach",
+                        "use \"self-signed\" or files, or set insecure_plaintext = true on this listener when a proxy ends TLS",
+                    );
                 }
                 Tls::Files { chain, key: private } => {
                     for (name, path) in [("tls.chain", chain), ("tls.key", private)] {
@@ -162,12 +186,17 @@ impl Config {
                     let files = Files { chain: chain.clone(), key: private.clone() };
                     if let Err(error) = Certificate::load("check", files, 0) {
                         let why = std::error::Error::source(&error).map_or_else(String::new, |why| format!(": {why}"));
-                        return wrong(&key("tls"), &format!("{error}{why}"), "name the full chain and the key that belongs to its first certificate, both in PEM");
+                        return wrong(
+                            &key("tls"),
+                            &format!("{error}{why}"),
+                            "name the full chain and the key that belongs to its first certificate, both in PEM",
+                        );
                     }
                 }
                 _ => {}
             }
-            let taken = self.listen[..n].iter().any(|other| other.address == listen.address && !matches!(&listen.address, Address::Tcp(tcp) if tcp.port() == 0));
+            let taken =
+                self.listen[..n].iter().any(|other| other.address == listen.address && !matches!(&listen.address, Address::Tcp(tcp) if tcp.port() == 0));
             if taken {
                 return wrong(&key("address"), "is taken by an earlier listener", "give each listener an address of its own");
             }

@@ -112,14 +112,20 @@ fn referred(text: &str, key: &str, file: Option<&Path>, world: &World<'_>) -> Re
     if let Some(name) = text.strip_prefix("env:") {
         return match (world.environment)(name) {
             Some(found) => Ok(Some(found)),
-            None => Err(mistake(format!("names the environment variable {name}, which is not set"), format!("set {name} for this process, or write file:PATH or the value itself"))),
+            None => Err(mistake(
+                format!("names the environment variable {name}, which is not set"),
+                format!("set {name} for this process, or write file:PATH or the value itself"),
+            )),
         };
     }
     if let Some(path) = text.strip_prefix("file:") {
         return match (world.file)(Path::new(path)) {
             // Editors and `echo` end a file with a line break, which is never part of a secret.
             Ok(found) => Ok(Some(found.trim_end_matches(['\n', '\r']).to_owned())),
-            Err(error) => Err(mistake(format!("names the file {path}, which cannot be read: {error}"), "make the file readable for this user, or correct the path".to_owned())),
+            Err(error) => Err(mistake(
+                format!("names the file {path}, which cannot be read: {error}"),
+                "make the file readable for this user, or correct the path".to_owned(),
+            )),
         };
     }
     Ok(None)
@@ -127,5 +133,7 @@ fn referred(text: &str, key: &str, file: Option<&Path>, world: &World<'_>) -> Re
 
 /// Whether a key's value must not be shown.
 fn is_secret(key: &str) -> bool {
-    key.starts_with("receiver") && (key.contains("secrets") || key.contains("validator")) || key == "database" || key.ends_with(".key") && !key.starts_with("listen")
+    key.starts_with("receiver") && (key.contains("secrets") || key.contains("validator"))
+        || key == "database"
+        || key.ends_with(".key") && !key.starts_with("listen")
 }

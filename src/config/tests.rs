@@ -6,7 +6,10 @@ use std::path::Path;
 use super::*;
 
 fn world<'a>() -> World<'a> {
-    World { environment: &|name| (name == "MALL_VALIDATOR" || name == "MALL_SECRET").then(|| format!("value-of-{name}")), file: &|_| Err(io::ErrorKind::NotFound.into()) }
+    World {
+        environment: &|name| (name == "MALL_VALIDATOR" || name == "MALL_SECRET").then(|| format!("value-of-{name}")),
+        file: &|_| Err(io::ErrorKind::NotFound.into()),
+    }
 }
 
 fn parse(text: &str) -> Result<Config, Mistake> {
@@ -28,8 +31,34 @@ fn the_example_says_every_default() {
 #[test]
 fn the_example_names_every_key() {
     // A key that the example does not name would be refused as missing from this list, or shown by the compiler as never read.
-    let keys = ["data_dir", "database", "address", "tls", "http2", "insecure_plaintext", "names", "name", "path", "validator", "secrets", "body", "memory", "connections"];
-    let more = ["connections_per_address", "handshake_timeout", "header_timeout", "body_timeout", "idle_timeout", "stop_timeout", "max", "free_min", "keep", "segment"];
+    let keys = [
+        "data_dir",
+        "database",
+        "address",
+        "tls",
+        "http2",
+        "insecure_plaintext",
+        "names",
+        "name",
+        "path",
+        "validator",
+        "secrets",
+        "body",
+        "memory",
+        "connections",
+    ];
+    let more = [
+        "connections_per_address",
+        "handshake_timeout",
+        "header_timeout",
+        "body_timeout",
+        "idle_timeout",
+        "stop_timeout",
+        "max",
+        "free_min",
+        "keep",
+        "segment",
+    ];
     let rest = ["# key", "tail", "rows", "clients", "observations", "core_dumps", "log", "log_format"];
     for key in keys.iter().chain(&more).chain(&rest) {
         assert!(EXAMPLE.lines().any(|line| line.starts_with(&format!("{key} = "))), "{key}");

@@ -58,7 +58,8 @@ impl fmt::Debug for Size {
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| de::Error::custom(format!("{text:?} is no size: write a whole number and a unit of B, KiB, MiB, GiB or TiB, such as \"64MiB\"")))
+        Self::parse(&text)
+            .ok_or_else(|| de::Error::custom(format!("{text:?} is no size: write a whole number and a unit of B, KiB, MiB, GiB or TiB, such as \"64MiB\"")))
     }
 }
 
@@ -137,7 +138,11 @@ impl TryFrom<String> for Address {
 
     fn try_from(text: String) -> Result<Self, String> {
         if let Some(path) = text.strip_prefix("unix:") {
-            return if path.is_empty() { Err("\"unix:\" lacks a path: write \"unix:/run/footfall/http.sock\"".to_owned()) } else { Ok(Self::Unix(PathBuf::from(path))) };
+            return if path.is_empty() {
+                Err("\"unix:\" lacks a path: write \"unix:/run/footfall/http.sock\"".to_owned())
+            } else {
+                Ok(Self::Unix(PathBuf::from(path)))
+            };
         }
         text.parse::<SocketAddr>()
             .map(Self::Tcp)

@@ -85,7 +85,7 @@ impl<S: Store> Pipeline<S> {
     async fn set_poison_aside(&mut self, advance: &Advance) -> Result<(), WriteError> {
         let total = self.fold.group().len();
         let poison_max = (total / 100).max(POISON_MIN);
-        let mut waiting = vec![0..total];
+        let mut waiting = Vec::from([std::ops::Range { start: 0, end: total }]);
         let mut poison = Vec::new();
         self.store.connect().await?;
         while let Some(rows) = waiting.pop() {
@@ -135,7 +135,10 @@ impl<S: Store> Pipeline<S> {
                 Ok(Some(cursor)) if cursor.position == advance.from => return Reread::Untouched,
                 Ok(Some(cursor)) if cursor.position < advance.from => return Reread::Ended(Drained::Rewound(cursor.position)),
                 Ok(Some(_)) => return Reread::Ended(Drained::Fenced),
-                Ok(None) => WriteError::new(Class::Schema, "the store has lost this journal's cursor: was the database replaced? restart footfall to apply what the journal still holds"),
+                Ok(None) => WriteError::new(
+                    Class::Schema,
+                    "the store has lost this journal's cursor: was the database replaced? restart footfall to apply what the journal still holds",
+                ),
                 Err(error) => error,
             };
             if self.trouble(&error).await.is_break() {

@@ -28,7 +28,10 @@ enum Act {
     /// Another process takes the cursor over first.
     TakenOver,
     /// Is set back to a backup that has only the first rows, then fails.
-    SetBack { rows: usize, position: u64 },
+    SetBack {
+        rows: usize,
+        position: u64,
+    },
 }
 
 #[derive(Default)]

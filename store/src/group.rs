@@ -88,12 +88,26 @@ impl Group {
         let part = self.part(row..row + 1);
         let text = |text: Text| self.texts.get(text).unwrap_or("(null)");
         if let Some(row) = self.observations[part.observations].first() {
-            return format!("observation of {} at {} received {} rssi {} ssid {:?}: {}", row.client, row.observed_at, row.received_at_ms, row.rssi_dbm, text(row.ssid), self.describe_source(row.source));
+            return format!(
+                "observation of {} at {} received {} rssi {} ssid {:?}: {}",
+                row.client,
+                row.observed_at,
+                row.received_at_ms,
+                row.rssi_dbm,
+                text(row.ssid),
+                self.describe_source(row.source)
+            );
         }
         if let Some(row) = self.locations[part.locations].first() {
             let place = [row.x_m, row.y_m, row.lat, row.lng, row.uncertainty_m];
             let floor = (text(row.floor_plan), text(row.floor_plan_name));
-            return format!("location of {} at {} received {} {place:?} floor {floor:?}: {}", row.client, row.observed_at, row.received_at_ms, self.describe_source(row.source));
+            return format!(
+                "location of {} at {} received {} {place:?} floor {floor:?}: {}",
+                row.client,
+                row.observed_at,
+                row.received_at_ms,
+                self.describe_source(row.source)
+            );
         }
         if let Some(row) = self.access_points[part.access_points].first() {
             return format!("access point {} of {:?} named {:?}", row.ap.text(), text(row.receiver), text(row.name.text));

@@ -122,11 +122,12 @@ impl Class {
         }
     }
 
-    /// The class of a SQLSTATE (reliability: nothing but 22, 23, 28, 3D000 and 42 is the rows' or the schema's fault).
+    /// The class of a SQLSTATE. Values, constraints, a key told twice and program limits (22, 23, 21, 54) are the rows' fault, logins,
+    /// names and privileges (28, 3D000, 42) the schema's; everything else passes by itself.
     #[must_use]
     pub fn of_sqlstate(code: &str) -> Self {
         match code.get(..2) {
-            Some("22" | "23") => Self::Data,
+            Some("21" | "22" | "23" | "54") => Self::Data,
             Some("28" | "42") => Self::Schema,
             _ if code == "3D000" => Self::Schema,
             _ => Self::Retry,
@@ -148,5 +149,24 @@ impl WriteError {
     /// An error of a class, with its text.
     pub fn new(class: Class, message: impl Into<String>) -> Self {
         Self { class, message: message.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sqlstates_are_classed_as_documented() {
+        let cases = [
+            (Class::Data, &["22003", "22021", "23505", "23514", "21000", "54000"][..]),
+            (Class::Schema, &["42P01", "42703", "42501", "28P01", "3D000"]),
+            (Class::Retry, &["08006", "40001", "40P01", "53100", "53300", "55P03", "57P01", "57014", "58030", "25006", "XX000", "", "3F000"]),
+        ];
+        for (class, codes) in cases {
+            for code in codes {
+                assert_eq!(Class::of_sqlstate(code), class, "{code}");
+            }
+        }
     }
 }

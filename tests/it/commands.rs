@@ -92,7 +92,8 @@ fn the_journal_is_inspected_and_verified_and_damage_is_told() {
     assert!(site.run(&["journal", "verify"]).status.success(), "beside the running process");
     served.stop();
 
-    let (path, mut bytes) = crate::harness::files_below(&site.data().join("journal")).into_iter().find(|(path, _)| path.extension().is_some_and(|end| end == "seg")).unwrap();
+    let (path, mut bytes) =
+        crate::harness::files_below(&site.data().join("journal")).into_iter().find(|(path, _)| path.extension().is_some_and(|end| end == "seg")).unwrap();
     bytes[4_096 + 40] ^= 1;
     fs::write(path, bytes).unwrap();
     let out = site.run(&["journal", "verify"]);

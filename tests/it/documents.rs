@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::harness::{Site};
+use crate::harness::Site;
 
 #[test]
 fn every_metric_is_documented_with_its_type_and_meaning() {

@@ -14,7 +14,7 @@ fn promised(site: &Site, name: &str) -> Obligations {
 }
 
 /// The simulator's arguments for one named run, with its files beside the configuration.
-fn run_of<'a>(name: &'a str, version: &'a str, minutes: &'a str) -> Vec<String> {
+fn run_of(name: &str, version: &str, minutes: &str) -> Vec<String> {
     let mut arguments: Vec<String> = ["--speed", "max", "--radio", "both", "--sites", "3", "--aps", "6", "--clients", "60"].map(str::to_owned).into();
     for (key, value) in [("--version", version), ("--minutes", minutes), ("--seed", "7")] {
         arguments.extend([key.to_owned(), value.to_owned()]);
@@ -63,7 +63,8 @@ fn after_sigterm_under_load_on_postgres() {
 /// The server is killed five times; the simulator, which keeps trying each post until it is answered, finds it again on the same port.
 fn after_five_kills(site: &Site, version: &str) {
     let port = free_port();
-    fs::write(site.path("footfall.toml"), fs::read_to_string(site.path("footfall.toml")).unwrap().replacen("127.0.0.1:0", &format!("127.0.0.1:{port}"), 1)).unwrap();
+    fs::write(site.path("footfall.toml"), fs::read_to_string(site.path("footfall.toml")).unwrap().replacen("127.0.0.1:0", &format!("127.0.0.1:{port}"), 1))
+        .unwrap();
     let mut served = site.serve();
     let mut arguments = run_of("killed", version, "60");
     arguments.push("--retry".to_owned());

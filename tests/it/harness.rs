@@ -215,7 +215,8 @@ impl Served {
 
     /// Posts a body to the plain listener: status code and body of the answer.
     pub(crate) fn post(&self, path: &str, body: &[u8]) -> (u16, String) {
-        let head = format!("POST {path} HTTP/1.1\r\nHost: footfall\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+        let head =
+            format!("POST {path} HTTP/1.1\r\nHost: footfall\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
         request(&self.http, &head, body)
     }
 

@@ -48,7 +48,12 @@ pub(crate) fn stored(site: &Site) -> BTreeSet<Tuple> {
 pub(crate) fn hold(site: &Site, promised: &Obligations) {
     let stored = stored(site);
     let lost: Vec<_> = promised.observations.difference(&stored).take(3).collect();
-    assert!(lost.is_empty(), "{} of {} answered observations are lost, such as {lost:?}", promised.observations.difference(&stored).count(), promised.observations.len());
+    assert!(
+        lost.is_empty(),
+        "{} of {} answered observations are lost, such as {lost:?}",
+        promised.observations.difference(&stored).count(),
+        promised.observations.len()
+    );
     let invented: Vec<_> = stored.difference(&promised.observations).take(3).collect();
     assert!(invented.is_empty(), "{} rows that no answered post told, such as {invented:?}", stored.difference(&promised.observations).count());
 }

@@ -1,14 +1,18 @@
 //! The whole program: the real binary, real databases, the simulator as sender. Nothing here reaches into the code.
 
+// All of it is test code, which clippy cannot tell of helper functions.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod accounting;
-mod commands;
-// Shared with the stores' own tests, where it must be public.
+// Shared with the stores' own tests, which use less of it.
 #[allow(unreachable_pub, dead_code)]
 #[path = "../../store/tests/it/cluster.rs"]
 mod cluster;
+mod commands;
 mod documents;
 mod exactly_once;
 mod harness;
 mod ledger;
 mod posts;
 mod privacy;
+mod store_trouble;

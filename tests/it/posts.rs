@@ -9,14 +9,14 @@ use crate::harness::{SECRET, Site, VALIDATOR, request};
 /// A v2 post of two clients, as Meraki's cloud would send it.
 pub(crate) fn v2_post() -> Value {
     json!({"version": "2.0", "secret": SECRET, "type": "DevicesSeen", "data": {
-        "apMac": "02:18:5a:00:00:01", "apTags": ["", "lobby", ""], "apFloors": ["Ground"],
-        "observations": [
-            {"clientMac": "02:aa:00:00:00:01", "ipv4": "/10.1.2.3", "ipv6": null, "seenTime": "2024-05-01T10:00:00Z", "seenEpoch": 1_714_557_600,
-             "ssid": "guest", "rssi": 35, "manufacturer": "Invented", "os": "iOS",
-             "location": {"lat": 51.5, "lng": -0.1, "unc": -0.5, "x": [3.5], "y": [4.25]}},
-            {"clientMac": "18:aa:00:00:00:02", "ipv4": null, "ipv6": null, "seenTime": "2024-05-01T10:00:05Z", "seenEpoch": 1_714_557_605,
-             "ssid": null, "rssi": 10, "manufacturer": null, "os": null, "location": null}
-        ]}})
+    "apMac": "02:18:5a:00:00:01", "apTags": ["", "lobby", ""], "apFloors": ["Ground"],
+    "observations": [
+        {"clientMac": "02:aa:00:00:00:01", "ipv4": "/10.1.2.3", "ipv6": null, "seenTime": "2024-05-01T10:00:00Z", "seenEpoch": 1_714_557_600,
+         "ssid": "guest", "rssi": 35, "manufacturer": "Invented", "os": "iOS",
+         "location": {"lat": 51.5, "lng": -0.1, "unc": -0.5, "x": [3.5], "y": [4.25]}},
+        {"clientMac": "18:aa:00:00:00:02", "ipv4": null, "ipv6": null, "seenTime": "2024-05-01T10:00:05Z", "seenEpoch": 1_714_557_605,
+         "ssid": null, "rssi": 10, "manufacturer": null, "os": null, "location": null}
+    ]}})
 }
 
 #[test]

@@ -6,8 +6,7 @@ use crate::harness::{SECRET, Site, VALIDATOR, files_below};
 use crate::posts::v2_post;
 
 /// Every spelling in which a client's address of [`v2_post`] could leak.
-const CANARIES: [&[u8]; 6] =
-    [b"02:aa:00:00:00:01", b"02-aa-00-00-00-01", b"02aa00000001", b"10.1.2.3", &[0x02, 0xaa, 0, 0, 0, 1], &[1, 0, 0, 0, 0xaa, 0x02]];
+const CANARIES: [&[u8]; 6] = [b"02:aa:00:00:00:01", b"02-aa-00-00-00-01", b"02aa00000001", b"10.1.2.3", &[0x02, 0xaa, 0, 0, 0, 1], &[1, 0, 0, 0, 0xaa, 0x02]];
 
 #[test]
 fn neither_addresses_nor_secrets_lie_in_plain_bytes_anywhere() {

@@ -56,9 +56,8 @@ pub(crate) fn tend(shared: &Shared) {
     }
     let active = space.segments.back().filter(|segment| !segment.finished);
     let age = shared.settings.keep.max(ROTATE_AGE_MIN);
-    let old = active.is_some_and(|active| {
-        active.records > 0 && active.created_at_ms.saturating_add(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)) <= now_ms
-    });
+    let old =
+        active.is_some_and(|active| active.records > 0 && active.created_at_ms.saturating_add(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)) <= now_ms);
     let filling = active.is_some_and(|active| active.used >= shared.settings.segment_bytes / 4);
     let refusing = space.condition != State::Ready;
     let wanted = filling && !refusing && !space.stopping && matches!(space.prepared, Prepared::None);

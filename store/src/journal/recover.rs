@@ -16,9 +16,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::aside::copy_aside;
-use super::codec::{
-    AUTHENTICATED_BYTES, BLOCK_BYTES, HEAD_BYTES, HeaderRead, KIND_VOID, RECORD_BYTES_MIN, RecordHead, SegmentHeader, record_crc,
-};
+use super::codec::{AUTHENTICATED_BYTES, BLOCK_BYTES, HEAD_BYTES, HeaderRead, KIND_VOID, RECORD_BYTES_MIN, RecordHead, SegmentHeader, record_crc};
 use super::scan::{Scanner, Step, read_block};
 use super::seal::SegmentKey;
 use super::space::Segment;
@@ -218,8 +216,7 @@ struct Suspect {
 
 fn walk(settings: &Settings, file: &File, header: &SegmentHeader, bytes: u64) -> io::Result<Newest> {
     let mut scanner = Scanner::new(file.try_clone()?, header, bytes);
-    let mut newest =
-        Newest { end: header.base, used: BLOCK_BYTES, records: 0, received_ns: header.received_floor_ns, torn: 0, corrupt: Vec::new() };
+    let mut newest = Newest { end: header.base, used: BLOCK_BYTES, records: 0, received_ns: header.received_floor_ns, torn: 0, corrupt: Vec::new() };
     let mut group_start = header.base;
     let mut suspects: Vec<Suspect> = Vec::new();
     let mut just_met: Option<(u64, u64)> = None;

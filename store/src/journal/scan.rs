@@ -132,8 +132,7 @@ impl Scanner {
         }
         let salt_crc = self.salt_crc;
         let Some(record) = self.bytes_at(offset, head.total_bytes())? else { return Ok(None) };
-        let valid = RecordHead::decode(record)
-            .is_some_and(|(_, crc)| crc == record_crc(salt_crc, &head.encode(), &record[HEAD_BYTES..]));
+        let valid = RecordHead::decode(record).is_some_and(|(_, crc)| crc == record_crc(salt_crc, &head.encode(), &record[HEAD_BYTES..]));
         Ok(valid.then_some(Found { offset, head }))
     }
 

@@ -1,6 +1,7 @@
 //! What the journal's threads, its readers and its callers share.
 
 use std::fs::{self, File};
+use std::io;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,10 +10,12 @@ use metrics::{Counter, Gauge, Histogram};
 
 use super::aside::copy_aside;
 use super::disk::Disk;
+use super::keeper::PREPARED_NAME;
 use super::queue::{Errands, Queue};
 use super::space::{Prepared, Segment, Space};
 use super::tail::Tail;
-use super::{AppendError, Settings, State};
+use super::writer::UNFINISHED_NAME;
+use super::{Settings, State};
 use crate::metrics as names;
 use crate::position::JournalId;
 
@@ -62,20 +65,28 @@ impl Shared {
         self.space.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The file for a new segment, or room for it. Drops passed segments before their time when that makes the room.
-    pub(crate) fn claim_segment(&self) -> Result<Claim, AppendError> {
+    /// The file for a new segment under [`UNFINISHED_NAME`], or room for it, or `None` when there is no room. Drops passed segments before
+    /// their time when that makes the room.
+    pub(crate) fn claim_segment(&self) -> io::Result<Option<Claim>> {
         let mut space = self.lock();
         loop {
             match std::mem::replace(&mut space.prepared, Prepared::None) {
-                Prepared::Ready(file) => return Ok(Claim::Prepared(file)),
+                // Renamed under the lock: the keeper may make the next file under the old name at once.
+                Prepared::Ready(file) => match fs::rename(self.settings.dir.join(PREPARED_NAME), self.settings.dir.join(UNFINISHED_NAME)) {
+                    Ok(()) => return Ok(Some(Claim::Prepared(file))),
+                    Err(error) => {
+                        space.bytes = space.bytes.saturating_sub(self.settings.segment_bytes);
+                        return Err(error);
+                    }
+                },
                 unready => space.prepared = unready,
             }
             if self.make_room(&mut space) {
                 space.bytes += self.settings.segment_bytes;
-                return Ok(Claim::Room);
+                return Ok(Some(Claim::Room));
             }
             if !matches!(space.prepared, Prepared::Making) {
-                return Err(AppendError::Full);
+                return Ok(None);
             }
             // The room is taken by the very file that is wanted: it will be ready in a moment.
             space = self.prepared.wait(space).unwrap_or_else(PoisonError::into_inner);
@@ -177,7 +188,7 @@ impl Shared {
 /// Deletes a segment's file. What cannot be deleted comes back at the next start and is tried again.
 pub(crate) fn remove(segment: &Segment) {
     if let Err(error) = fs::remove_file(&segment.path)
-        && error.kind() != std::io::ErrorKind::NotFound
+        && error.kind() != io::ErrorKind::NotFound
     {
         tracing::warn!(segment = segment.base, error = %error, "delete a passed segment of the journal");
     }

@@ -1,16 +1,18 @@
-//! The promises at the head of `journal.rs`, one by one. The disk that fails is in `faults`, damage in `damage`, the model in `model`.
+//! The promises at the head of `journal.rs`, one by one. The disk that fails is in `faults`, damage in `damage`, the model in `model`,
+//! all threads at once in `together`.
 
 mod damage;
 mod faults;
 mod model;
 mod space;
+mod together;
 
-use std::collections::VecDeque;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::*;
+use crate::batch::Batch;
 
 const NOON_MS: i64 = 1_700_000_000_000;
 
@@ -27,8 +29,13 @@ fn noon() -> i64 {
     NOON_MS
 }
 
+/// In memory where there is such a place: these tests open thousands of journals, and what a disk adds is time.
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 fn place() -> Place {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     let settings = Settings {
         dir: dir.path().join("journal"),
         quarantine: dir.path().join("quarantine"),
@@ -51,7 +58,7 @@ impl Place {
 
     /// A copy of the directory as it stands: what a killed process leaves.
     fn copy(&self) -> Self {
-        let copy = Self { dir: tempfile::tempdir().unwrap(), settings: self.settings.clone() };
+        let copy = Self { dir: directory(), settings: self.settings.clone() };
         let settings = Settings { dir: copy.dir.path().join("journal"), quarantine: copy.dir.path().join("quarantine"), ..self.settings.clone() };
         fs::create_dir(&settings.dir).unwrap();
         for entry in fs::read_dir(&self.settings.dir).unwrap() {
@@ -138,13 +145,10 @@ fn what_was_appended_is_read_back_now_and_after_a_restart() {
     let unknown = Append { kind: Kind::Unknown, receiver: Arc::from("station"), ..post_at(NOON_MS + 5, b"") };
     append(&journal, unknown).unwrap();
     let expected = read_all(&journal);
-    assert_eq!(expected[1], Record {
-        position: Position(2),
-        kind: Kind::Unknown,
-        receiver: Arc::from("station"),
-        received_at_ms: NOON_MS + 5,
-        body: Vec::new()
-    });
+    assert_eq!(
+        expected[1],
+        Record { position: Position(2), kind: Kind::Unknown, receiver: Arc::from("station"), received_at_ms: NOON_MS + 5, body: Vec::new() }
+    );
     let durable = journal.durable();
     assert_eq!((durable.next, durable.records, durable.unknown), (Position(3), 2, 1));
     journal.stop();

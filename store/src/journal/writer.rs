@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::codec::{BLOCK_BYTES, KIND_POST, KIND_UNKNOWN, RecordHead, SegmentHeader};
-use super::keeper::{self, PREPARED_NAME};
+use super::keeper;
 use super::queue::{Errands, Job};
 use super::seal::SegmentKey;
 use super::shared::{Claim, Shared};
@@ -186,8 +186,7 @@ impl Writer {
         self.records += count as u64;
         self.floor_ns = last_ns;
         {
-            let group =
-                Group { bytes, records: count as u64, first_received_ms: milliseconds(first_ns), last_received_ms: milliseconds(last_ns) };
+            let group = Group { bytes, records: count as u64, first_received_ms: milliseconds(first_ns), last_received_ms: milliseconds(last_ns) };
             let mut space = self.shared.lock();
             let quarter = self.shared.settings.segment_bytes / 4;
             if active.used >= quarter && active.used - bytes < quarter {
@@ -258,10 +257,7 @@ impl Writer {
 
     /// Makes the next segment and makes it the active one. The inner result tells that there is no room, the outer one that the disk fails.
     fn try_segment(&mut self) -> io::Result<Result<(), AppendError>> {
-        let claim = match self.shared.claim_segment() {
-            Ok(claim) => claim,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
+        let Some(claim) = self.shared.claim_segment()? else { return Ok(Err(AppendError::Full)) };
         match self.make_segment(claim) {
             Ok((active, segment)) => {
                 let mut space = self.shared.lock();
@@ -295,10 +291,7 @@ impl Writer {
         let settings = &self.shared.settings;
         let unfinished = settings.dir.join(UNFINISHED_NAME);
         let file = match claim {
-            Claim::Prepared(file) => {
-                fs::rename(settings.dir.join(PREPARED_NAME), &unfinished)?;
-                file
-            }
+            Claim::Prepared(file) => file,
             Claim::Room => {
                 let file = disk::create_file(&unfinished)?;
                 self.shared.disk.allocate(&file, settings.segment_bytes)?;

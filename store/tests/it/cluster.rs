@@ -54,6 +54,14 @@ impl Cluster {
         self.url(name)
     }
 
+    /// Runs SQL as the server's owner: what an operator does by hand behind the program's back.
+    pub fn sql(&self, database: &str, sql: &str) {
+        let mut psql = self.command("psql");
+        psql.args(["--username=postgres", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--host"]).arg(&self.directory);
+        let done = psql.args(["--dbname", database, "--command", sql]).output().expect("run psql");
+        assert!(done.status.success(), "{sql}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+
     /// Stops the server at once, as an operator's fast shutdown does: sessions are cut, data stays.
     pub(crate) fn stop(&mut self) {
         if let Some((mut supervisor, mut pipe)) = self.supervisor.take() {
@@ -137,7 +145,7 @@ fn programs() -> PathBuf {
 }
 
 fn is_complete(folder: &Path) -> bool {
-    ["initdb", "postgres", "createdb"].iter().all(|program| folder.join(program).exists())
+    ["initdb", "postgres", "createdb", "psql"].iter().all(|program| folder.join(program).exists())
 }
 
 fn version(folder: &Path) -> u32 {

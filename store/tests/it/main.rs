@@ -3,6 +3,8 @@
 // All of it is test code, which clippy cannot tell of helper functions.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+// Shared with the tests of the whole program, which use more of it.
+#[allow(unreachable_pub, dead_code)]
 mod cluster;
 mod contract;
 mod place;
