@@ -81,4 +81,4 @@ pub(crate) enum Format {
     Json,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done; 64 the command line or the configuration is wrong; 69 something needed is not reachable;\n70 a defect of footfall; 73, 74 a file cannot be created, read or written.";
+const EXIT_CODES: &str = "Exit codes: 0 done; 64 the command line or the configuration is wrong;\n69 something needed is not reachable; 70 a defect of footfall;\n73, 74 a file cannot be created, read or written.";

@@ -55,6 +55,8 @@ pub(crate) struct Pipeline<S> {
     cursor: Option<Cursor>,
     /// Records of the group in hand that go into quarantine.
     asides: Vec<SetAside>,
+    /// Rows of the group in hand that the database refuses, in words.
+    poison: Vec<String>,
     /// Observations of the group in hand that this process's journal does not count as appended.
     replayed: u64,
     backoff: Backoff,
@@ -77,6 +79,7 @@ impl<S: Store> Pipeline<S> {
             stop,
             cursor: None,
             asides: Vec::new(),
+            poison: Vec::new(),
             replayed: 0,
             backoff: Backoff::default(),
             maintained_ms: i64::MIN,
@@ -153,12 +156,15 @@ impl<S: Store> Pipeline<S> {
     /// Applies groups until something ends it.
     async fn drain(&mut self) -> Drained {
         loop {
-            self.maintain().await;
+            let more_to_tidy = self.maintain().await;
             if self.stopping() {
                 return Drained::Stopped;
             }
             if !self.source.has_work() {
                 self.report.idle();
+                if more_to_tidy {
+                    continue;
+                }
                 tokio::select! {
                     () = self.source.work() => {}
                     _ = self.stop.wait_for(|stop| *stop) => return Drained::Stopped,
@@ -202,11 +208,11 @@ impl<S: Store> Pipeline<S> {
         Ok(())
     }
 
-    /// Housekeeping of the store, about once a minute and again at once while it says that more is waiting.
-    async fn maintain(&mut self) {
+    /// Housekeeping of the store, about once a minute; says whether more is waiting to be done at once.
+    async fn maintain(&mut self) -> bool {
         let now = (self.settings.now_ms)();
         if now < self.maintained_ms.saturating_add(MAINTENANCE_EVERY.as_millis() as i64) {
-            return;
+            return false;
         }
         match self.store.maintain(now, self.settings.retention).await {
             Ok(done) => {
@@ -218,12 +224,16 @@ impl<S: Store> Pipeline<S> {
                 if done.partitions_made + done.partitions_dropped > 0 {
                     tracing::info!(made = done.partitions_made, dropped = done.partitions_dropped, "partitions made and dropped");
                 }
+                self.report.running();
+                done.more
             }
             Err(error) => {
                 self.maintained_ms = now;
                 metrics::counter!(crate::metrics::STORE_ERRORS_TOTAL, "class" => error.class.name()).increment(1);
-                tracing::warn!(error = %error, "housekeeping of the store failed; it is tried again in a minute");
-                // The store has dropped its connection: the next write finds out and reconnects.
+                self.report.failed(&error);
+                // The store has dropped its connection. If this fails too, the next write finds out and keeps trying.
+                let _ = self.store.connect().await;
+                false
             }
         }
     }
@@ -256,6 +266,7 @@ impl<S: Store> Pipeline<S> {
         tracing::warn!(from = %self.report.cursor(), to = %position, "the store was set back; what came after is applied again from the journal");
         self.fold = new_fold(&self.settings);
         self.asides.clear();
+        self.poison.clear();
         self.replayed = 0;
         self.cursor = None;
     }

@@ -138,7 +138,7 @@ impl Process {
             Err(error) => tracing::error!(error = %error, "the server has ended by a defect"),
         }
         watching.abort();
-        finish(Arc::clone(&self.journal), pipeline_thread, self.config.limits.stop_timeout.0).await;
+        finish(Arc::clone(&self.journal), pipeline_thread, self.config.limits.stop_timeout.0 / 4).await;
         let _ = admin_stop.send(true);
         let _ = tokio::time::timeout(Duration::from_secs(1), admin_task).await;
         remove_sockets(&self.config);
@@ -241,7 +241,8 @@ fn limits_of(config: &Config) -> Limits {
         header_timeout: limits.header_timeout.0,
         body_timeout: limits.body_timeout.0,
         idle_timeout: limits.idle_timeout.0,
-        stop_timeout: limits.stop_timeout.0,
+        // The rest of the time is the journal's and the store's.
+        stop_timeout: limits.stop_timeout.0 * 3 / 4,
     }
 }
 

@@ -115,10 +115,15 @@ impl<S: Store> Pipeline<S> {
     fn quarantine_rows(&mut self, poison: &mut [(usize, String)], advance: &Advance) -> Result<(), WriteError> {
         poison.sort_unstable_by_key(|(row, _)| std::cmp::Reverse(*row));
         let now_ms = (self.settings.now_ms)();
-        let bodies: Vec<String> = poison.iter().map(|(row, why)| format!("{why}\n{}", self.fold.group().describe(*row))).collect();
+        let known = self.poison.len();
+        self.poison.extend(poison.iter().map(|(row, why)| format!("{why}\n{}", self.fold.group().describe(*row))));
+        // The file's name is the group's first position: a second round writes what the first one wrote, and more.
         let records: Vec<Aside<'_>> =
-            bodies.iter().map(|body| Aside { position: advance.from, receiver: "", received_at_ms: now_ms, body: body.as_bytes() }).collect();
-        self.quarantine.put(SetAside::POISON, &records).map_err(|error| WriteError::new(Class::Retry, format!("write the quarantine: {error}")))?;
+            self.poison.iter().map(|body| Aside { position: advance.from, receiver: "", received_at_ms: now_ms, body: body.as_bytes() }).collect();
+        if let Err(error) = self.quarantine.put(SetAside::POISON, &records) {
+            self.poison.truncate(known);
+            return Err(WriteError::new(Class::Retry, format!("write the quarantine: {error}")));
+        }
         for (row, why) in poison {
             self.fold.remove_poison(*row);
             tracing::error!(error = %why, "the database refuses one row; it stands in quarantine, and its neighbours are written");
@@ -158,6 +163,7 @@ impl<S: Store> Pipeline<S> {
         let written = self.fold.group().observations.len() as u64;
         self.report.committed(&tally, written, std::mem::take(&mut self.replayed), advance.to);
         self.asides.clear();
+        self.poison.clear();
         self.backoff.reset();
         if let Some(cursor) = &mut self.cursor {
             cursor.position = advance.to;

@@ -105,7 +105,8 @@ impl Report {
     pub(super) fn running(&self) {
         let was = self.state();
         self.set_state(State::Running);
-        if was != State::Running && lock(&self.last_error).is_some() {
+        let error = lock(&self.last_error).take();
+        if was != State::Running && error.is_some() {
             tracing::info!("the store works again");
         }
     }
@@ -145,7 +146,6 @@ impl Report {
 
     pub(super) fn committed(&self, tally: &Tally, written: u64, replayed: u64, cursor: Position) {
         self.running();
-        *lock(&self.last_error) = None;
         self.moved(cursor);
         self.pending_since_ms.store(0, Relaxed);
         {

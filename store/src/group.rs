@@ -11,6 +11,7 @@ use crate::mac::Mac;
 use crate::texts::{Text, Texts};
 
 mod fold;
+mod index;
 
 pub use fold::{Fold, Keep, Tally};
 

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use sqlx::SqlSafeStr;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+
+use crate::writer::{Class, WriteError};
 
 /// Number, name and text of a migration.
 type File = (i64, &'static str, &'static str);
@@ -27,6 +29,27 @@ pub(crate) const SQLITE: &[File] = files!("sqlite", (1, "spine"), (2, "views"));
 pub(crate) fn migrator(files: &'static [File]) -> Migrator {
     let migrations = files.iter().map(|&(number, name, sql)| Migration::new(number, Cow::Borrowed(name), MigrationType::Simple, sql.into_sql_str(), false));
     Migrator::with_migrations(migrations.collect())
+}
+
+/// What is being tried while migrations run.
+pub(crate) const DOING: &str = "bring the schema up to date";
+
+/// What an error of the migrations means. `of` classes an error of the database; rows are not at fault here.
+pub(crate) fn failure(error: &MigrateError, of: impl FnOnce(&str, &sqlx::Error) -> WriteError) -> WriteError {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+            let mut error = of(DOING, error);
+            if error.class == Class::Data {
+                error.class = Class::Schema;
+            }
+            error
+        }
+        MigrateError::VersionMissing(version) => WriteError::new(
+            Class::Schema,
+            format!("{DOING}: the database has migration {version}, which this version of footfall does not know: run the newer version"),
+        ),
+        error => WriteError::new(Class::Schema, format!("{DOING}: {error}")),
+    }
 }
 
 #[cfg(all(test, feature = "postgres", feature = "sqlite"))]

@@ -1,15 +1,14 @@
 //! Batches in, the rows of one transaction out: pseudonyms, the repeat filter, and facts merged to one row each.
 
-use std::hash::Hash;
+use hashbrown::HashSet;
 
-use hashbrown::{HashMap, HashSet};
-
+use super::index::{Index, NO_TEXT, bucket, source_hash};
 use super::{AccessPointRow, ClientRow, Fact, Group, LocationRow, ObservationRow, Pair, PostRow, Source};
 use crate::batch::{AccessPoint, Batch, Client, Discard, Discards, Location, Observation, Radio};
 use crate::client::{ClientId, Pseudonyms};
 use crate::mac::Mac;
 use crate::repeat::{RepeatFilter, Seen};
-use crate::texts::{Text, Texts};
+use crate::texts::Text;
 
 /// Which personal facts of a client may be written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -164,7 +163,7 @@ impl Fold {
         self.tally.posts += 1;
         let receiver = self.group.texts.intern(&batch.receiver);
         let network = self.text(batch, batch.network);
-        let from = From { receiver, network, radio: batch.radio, received_at_ms: batch.received_at_ms };
+        let from = Origin { receiver, network, radio: batch.radio, received_at_ms: batch.received_at_ms };
 
         self.add_observations(batch, from);
         self.add_locations(batch, from);
@@ -219,7 +218,7 @@ impl Fold {
         self.old_locations.clear();
     }
 
-    fn add_observations(&mut self, batch: &Batch, from: From) {
+    fn add_observations(&mut self, batch: &Batch, from: Origin) {
         // Neighbouring observations mostly differ in the access point alone, so sources are looked up per access point.
         let mut last: Option<(Mac, u32, u64)> = None;
         for told in &batch.observations {
@@ -246,7 +245,7 @@ impl Fold {
         }
     }
 
-    fn add_locations(&mut self, batch: &Batch, from: From) {
+    fn add_locations(&mut self, batch: &Batch, from: Origin) {
         if batch.locations.is_empty() {
             return;
         }
@@ -265,7 +264,7 @@ impl Fold {
         }
     }
 
-    fn location_row(&mut self, batch: &Batch, from: From, told: &Location, client: ClientId, source: u32) -> LocationRow {
+    fn location_row(&mut self, batch: &Batch, from: Origin, told: &Location, client: ClientId, source: u32) -> LocationRow {
         LocationRow {
             observed_at: told.observed_at,
             received_at_ms: from.received_at_ms,
@@ -282,7 +281,7 @@ impl Fold {
     }
 
     /// The client's pseudonym; its row is made the first time and widened to `observed_at`.
-    fn client(&mut self, batch: &Batch, from: From, index: u32, observed_at: i64) -> Option<ClientId> {
+    fn client(&mut self, batch: &Batch, from: Origin, index: u32, observed_at: i64) -> Option<ClientId> {
         let told = batch.clients.get(index as usize)?;
         let (client, row) = match self.scratch.clients[index as usize] {
             Some(known) => known,
@@ -299,7 +298,7 @@ impl Fold {
         Some(client)
     }
 
-    fn client_row(&mut self, batch: &Batch, from: From, told: &Client, client: ClientId, observed_at: i64) -> u32 {
+    fn client_row(&mut self, batch: &Batch, from: Origin, told: &Client, client: ClientId, observed_at: i64) -> u32 {
         let Keep { ip, hostname, user, device_name } = self.keep;
         let only = |wanted: bool, text: Text| if wanted { text } else { Text::NONE };
         let facts = [
@@ -332,14 +331,14 @@ impl Fold {
         row
     }
 
-    fn see_access_point(&mut self, from: From, told: &Observation) {
+    fn see_access_point(&mut self, from: Origin, told: &Observation) {
         let at = self.access_point_row(from, told.ap, told.observed_at);
         self.heard_in[at] = self.tally.posts;
         self.group.access_points[at].see(told.observed_at);
     }
 
     /// What the post says of an access point. One that heard nobody in this post is seen at the post's arrival.
-    fn add_access_point(&mut self, batch: &Batch, from: From, told: &AccessPoint) {
+    fn add_access_point(&mut self, batch: &Batch, from: Origin, told: &AccessPoint) {
         let at = from.received_at_ms.div_euclid(1_000);
         let [name, serial, tags, floor_plan] = [told.name, told.serial, told.tags, told.floor_plan].map(|text| self.text(batch, text));
         let row = self.access_point_row(from, told.mac, at);
@@ -355,7 +354,7 @@ impl Fold {
         row.on_earth.merge(Pair { a: told.lat, b: told.lng, at });
     }
 
-    fn access_point_row(&mut self, from: From, ap: Mac, seen: i64) -> usize {
+    fn access_point_row(&mut self, from: Origin, ap: Mac, seen: i64) -> usize {
         let (at, new) = self.access_points.of((from.receiver, ap));
         if new {
             self.group.access_points.push(AccessPointRow {
@@ -378,7 +377,7 @@ impl Fold {
         at
     }
 
-    fn add_post(&mut self, batch: &Batch, from: From) {
+    fn add_post(&mut self, batch: &Batch, from: Origin) {
         let source = self.source(from, batch.ap);
         let minute = from.received_at_ms.div_euclid(60_000) * 60;
         let (at, new) = self.posts.of((source, minute));
@@ -390,7 +389,7 @@ impl Fold {
         row.observations += batch.told();
     }
 
-    fn source(&mut self, from: From, ap: Option<Mac>) -> u32 {
+    fn source(&mut self, from: Origin, ap: Option<Mac>) -> u32 {
         let source = Source { receiver: from.receiver, network: from.network, ap, radio: from.radio };
         let (at, new) = self.sources.of(source);
         if new {
@@ -457,7 +456,7 @@ impl Pair {
 
 /// What all rows of one batch share.
 #[derive(Clone, Copy)]
-struct From {
+struct Origin {
     receiver: Text,
     network: Text,
     radio: Radio,
@@ -470,42 +469,3 @@ struct Scratch {
     texts: Vec<Option<Text>>,
     clients: Vec<Option<(ClientId, u32)>>,
 }
-
-/// Numbers distinct keys in the order of their appearance.
-struct Index<K>(HashMap<K, u32>);
-
-impl<K: Eq + Hash> Index<K> {
-    /// The key's number, and whether it is new.
-    fn of(&mut self, key: K) -> (u32, bool) {
-        let next = self.0.len() as u32;
-        let at = *self.0.entry(key).or_insert(next);
-        (at, at == next)
-    }
-
-    fn clear(&mut self) {
-        self.0.clear();
-    }
-}
-
-impl<K> Default for Index<K> {
-    fn default() -> Self {
-        Self(HashMap::default())
-    }
-}
-
-/// The hash of what the store holds for a source.
-fn source_hash(filter: &RepeatFilter, texts: &Texts, source: &Source) -> u64 {
-    let ap = source.ap.map(|mac| mac.bits().to_be_bytes());
-    let text = |text: Text| texts.get(text).map(str::as_bytes);
-    filter.hash_parts(&[text(source.receiver), text(source.network), ap.as_ref().map(|bytes| &bytes[..]), Some(source.radio.name().as_bytes())])
-}
-
-/// Fingerprints are kept by access point in v2 and by network in v3: what one post tells of lies together.
-fn bucket(filter: &RepeatFilter, texts: &Texts, source: &Source) -> u64 {
-    let whole = Source { ap: if source.network.is_none() { source.ap } else { None }, ..*source };
-    // A location's bucket is its source hash; an observation's must not be the same table.
-    source_hash(filter, texts, &whole).rotate_left(1)
-}
-
-/// Stands for no string in a fingerprint.
-const NO_TEXT: u64 = 0x5bd1_e995_0000_0001;

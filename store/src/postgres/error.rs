@@ -6,6 +6,7 @@ use std::time::Duration;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgDatabaseError;
 
+use crate::migrations;
 use crate::writer::{Class, WriteError};
 
 /// Awaits one step of the protocol under a deadline. After an error, and above all after a timeout, the connection is of no use.
@@ -21,8 +22,8 @@ pub(crate) async fn step<T>(what: &str, limit: Duration, work: impl Future<Outpu
 pub(super) async fn migrate(limit: Duration, work: impl Future<Output = Result<(), MigrateError>>) -> Result<(), WriteError> {
     match tokio::time::timeout(limit, work).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(of_migration(&error)),
-        Err(_) => Err(late(MIGRATE, limit)),
+        Ok(Err(error)) => Err(migrations::failure(&error, of)),
+        Err(_) => Err(late(migrations::DOING, limit)),
     }
 }
 
@@ -49,22 +50,3 @@ pub(super) fn is_lock_timeout(error: &sqlx::Error) -> bool {
 fn late(what: &str, limit: Duration) -> WriteError {
     WriteError::new(Class::Retry, format!("{what}: no answer from Postgres for {} s", limit.as_secs()))
 }
-
-fn of_migration(error: &MigrateError) -> WriteError {
-    match error {
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
-            let mut error = of(MIGRATE, error);
-            if error.class == Class::Data {
-                error.class = Class::Schema;
-            }
-            error
-        }
-        MigrateError::VersionMissing(version) => WriteError::new(
-            Class::Schema,
-            format!("{MIGRATE}: the database has migration {version}, which this version of footfall does not know: run the newer version"),
-        ),
-        error => WriteError::new(Class::Schema, format!("{MIGRATE}: {error}")),
-    }
-}
-
-const MIGRATE: &str = "bring the schema up to date";

@@ -4,6 +4,7 @@ use std::future::Future;
 
 use sqlx::migrate::MigrateError;
 
+use crate::migrations;
 use crate::writer::{Class, WriteError};
 
 /// Awaits one step and classes its error.
@@ -13,20 +14,7 @@ pub(super) async fn step<T>(what: &str, work: impl Future<Output = Result<T, sql
 
 /// Runs migrations.
 pub(super) async fn migrate(work: impl Future<Output = Result<(), MigrateError>>) -> Result<(), WriteError> {
-    work.await.map_err(|error| match error {
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
-            let mut error = of(MIGRATE, &error);
-            if error.class == Class::Data {
-                error.class = Class::Schema;
-            }
-            error
-        }
-        MigrateError::VersionMissing(version) => WriteError::new(
-            Class::Schema,
-            format!("{MIGRATE}: the database has migration {version}, which this version of footfall does not know: run the newer version"),
-        ),
-        error => WriteError::new(Class::Schema, format!("{MIGRATE}: {error}")),
-    })
+    work.await.map_err(|error| migrations::failure(&error, of))
 }
 
 /// The class and text of an error.
@@ -66,7 +54,6 @@ const MISMATCH: i32 = 20;
 const AUTH: i32 = 23;
 const RANGE: i32 = 25;
 const NOTADB: i32 = 26;
-const MIGRATE: &str = "bring the schema up to date";
 
 #[cfg(test)]
 mod tests {
