@@ -100,6 +100,7 @@ fn the_journal_is_inspected_and_verified_and_damage_is_told() {
     assert_eq!(out.status.code(), Some(74), "{}", String::from_utf8_lossy(&out.stdout));
 }
 
+/// Ruling 11.
 #[test]
 fn a_missing_key_is_refused_with_the_remedy() {
     let site = Site::sqlite();

@@ -93,6 +93,7 @@ fn a_post_of_unknown_shape_is_kept_whole_in_quarantine() {
     served.stop();
 }
 
+/// Ruling 10.
 #[test]
 fn serve_answers_while_the_database_is_away_and_says_so() {
     let site = Site::on("postgres://nobody@127.0.0.1:1/none");
@@ -106,6 +107,7 @@ fn serve_answers_while_the_database_is_away_and_says_so() {
     served.stop();
 }
 
+/// Ruling 10.
 #[test]
 fn a_second_process_on_one_data_directory_is_refused_and_a_copy_fences_the_first() {
     let site = Site::sqlite();

@@ -8,6 +8,7 @@ use crate::posts::v2_post;
 /// Every spelling in which a client's address of [`v2_post`] could leak.
 const CANARIES: [&[u8]; 6] = [b"02:aa:00:00:00:01", b"02-aa-00-00-00-01", b"02aa00000001", b"10.1.2.3", &[0x02, 0xaa, 0, 0, 0, 1], &[1, 0, 0, 0, 0xaa, 0x02]];
 
+/// Ruling 11.
 #[test]
 fn neither_addresses_nor_secrets_lie_in_plain_bytes_anywhere() {
     let site = Site::sqlite_with("[process]\nlog = \"trace\"");
@@ -44,4 +45,20 @@ fn the_data_directory_is_its_owners_alone() {
         assert_eq!(mode(&path), 0, "{}", path.display());
     }
     served.stop();
+}
+
+/// Ruling 12.
+#[test]
+fn a_crash_leaves_no_core_unless_asked_for() {
+    for (more, limit) in [("", Some("0")), ("[process]\ncore_dumps = true", None)] {
+        let site = Site::sqlite_with(more);
+        let served = site.serve();
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", served.id())).unwrap();
+        let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap();
+        let allowed = core.split_whitespace().next();
+        let inherited = std::fs::read_to_string("/proc/self/limits").unwrap();
+        let inherited = inherited.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap().split_whitespace().next().map(str::to_owned);
+        assert_eq!(allowed.map(str::to_owned), limit.map(str::to_owned).or(inherited), "{core}");
+        served.stop();
+    }
 }

@@ -6,6 +6,7 @@ use store::journal::AppendError;
 use crate::support::meters::counter;
 use crate::support::{NOW, PATH, Running, Tls, VALIDATOR, post_body};
 
+/// Ruling 8.
 #[tokio::test]
 async fn get_answers_the_validator_to_the_byte_and_head_all_but_that() {
     let server = Running::start().await;
@@ -43,6 +44,7 @@ async fn a_post_is_kept_without_its_secret_and_answered_200() {
     server.finish().await;
 }
 
+/// Ruling 8.
 #[tokio::test]
 async fn an_unknown_path_is_404_before_a_byte_of_the_body_is_read() {
     let server = Running::start().await;

@@ -91,6 +91,7 @@ async fn a_body_that_grows_over_the_limit_is_413_while_it_is_sent() {
     server.finish().await;
 }
 
+/// Ruling 8.
 #[tokio::test]
 async fn gzip_is_taken_and_its_pieces_too() {
     let server = Running::start().await;
@@ -127,6 +128,7 @@ async fn gzip_that_is_not_whole_or_not_gzip_is_400() {
     server.finish().await;
 }
 
+/// Ruling 8.
 #[tokio::test]
 async fn a_gzip_bomb_is_413_and_costs_no_more_than_the_limit() {
     let server = Running::start_with(|limits| limits.memory = 512 * 1024, Tls::Http1).await;

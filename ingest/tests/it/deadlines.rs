@@ -18,6 +18,7 @@ async fn a_silent_handshake_is_closed() {
     server.finish().await;
 }
 
+/// Ruling 9.
 #[tokio::test]
 async fn a_head_that_never_ends_is_closed_and_so_is_one_that_never_begins() {
     let server = Running::start_with(|limits| limits.header_timeout = SHORT, Tls::Http1).await;
@@ -71,6 +72,7 @@ async fn an_idle_http2_connection_is_closed() {
     server.finish().await;
 }
 
+/// Ruling 9.
 #[tokio::test]
 async fn a_body_that_comes_too_slowly_is_408() {
     let server = Running::start_with(|limits| limits.body_timeout = SHORT, Tls::Http1).await;

@@ -9,6 +9,7 @@ fn scarce(limits: &mut ingest::handler::Limits) {
     limits.memory = 256 * 1024;
 }
 
+/// Ruling 9.
 #[tokio::test]
 async fn empty_promises_shed_nobody() {
     let server = Running::start_with(scarce, Tls::Http1).await;
@@ -28,6 +29,7 @@ async fn empty_promises_shed_nobody() {
     server.finish().await;
 }
 
+/// Ruling 9.
 #[tokio::test]
 async fn a_body_that_cannot_claim_more_is_503_and_gives_back_what_it_had() {
     let server = Running::start_with(scarce, Tls::Http1).await;
