@@ -59,10 +59,11 @@ async fn metrics(Shared(admin): Shared<Arc<Admin>>) -> Response {
 
 async fn status(Shared(admin): Shared<Arc<Admin>>) -> Json<Value> {
     let journal = admin.journal.status();
-    let next = admin.journal.durable().next;
     let report = &admin.report;
-    let outcomes = report.outcomes();
+    // In this order what is applied can be ahead of what was durable, and is equal only when it really was.
     let durable = admin.journal.durable();
+    let (cursor, outcomes) = report.applied();
+    let next = durable.next;
     let told = durable.observations + outcomes.replayed;
     let done = outcomes.written + outcomes.repeats + outcomes.discarded;
     Json(json!({
@@ -81,8 +82,8 @@ async fn status(Shared(admin): Shared<Arc<Admin>>) -> Json<Value> {
         "store": {
             "kind": admin.store_kind,
             "state": report.state().name(),
-            "cursor": report.cursor().0,
-            "lag_records": next.0.saturating_sub(report.cursor().0.max(admin.journal.first_position().0)),
+            "cursor": cursor.0,
+            "lag_records": next.0.saturating_sub(cursor.0.max(admin.journal.first_position().0)),
             "lag_s": admin.lag_s(),
             "last_error": report.last_error(),
         },
@@ -116,10 +117,9 @@ fn receiver_status(receiver: &Receiver) -> Value {
 }
 
 async fn heard(Shared(admin): Shared<Arc<Admin>>) -> Response {
-    let since = Timestamp::from_millisecond((admin.now_ms)() - 600_000).map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default();
-    let sql = format!(
-        "SELECT receiver, ap, radio, count(DISTINCT client) FROM observations WHERE observed_at >= '{since}' GROUP BY receiver, ap, radio ORDER BY 1, 2, 3"
-    );
+    let since_s = (admin.now_ms)().div_euclid(1_000) - HEARD_S;
+    let since = Timestamp::from_second(since_s).map(|at| at.to_string()).unwrap_or_default();
+    let sql = store::query::heard_since(admin.database.reveal(), since_s);
     let mut rows = Rows::default();
     match store::query::query(admin.database.reveal(), &sql, &mut rows).await {
         Ok(()) => {
@@ -162,3 +162,6 @@ impl Admin {
         self.report.lag_s(now)
     }
 }
+
+/// How far back `/v1/heard` looks, in seconds.
+const HEARD_S: i64 = 600;

@@ -1,7 +1,7 @@
 //! The keys in `data_dir/keys`: made at the first start, and never made anew when something was sealed or named with the old one.
 
 use std::fs;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
 use store::key::Key;
@@ -42,7 +42,12 @@ impl Keys {
 
 /// Makes a directory that only its owner enters, with those above it.
 pub(crate) fn make_private_dir(path: &Path) -> Result<(), Failure> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
+    // One that was there already, made by a package or a person, is closed too.
+    let close = || match fs::metadata(path)?.permissions().mode() & 0o077 {
+        0 => Ok(()),
+        _ => fs::set_permissions(path, fs::Permissions::from_mode(0o700)),
+    };
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).and_then(|()| close()).map_err(|error| {
         Failure::new(Code::CannotCreate, format!("cannot make the directory {}: {error}; make it writable for this user, or set data_dir", path.display()))
     })
 }

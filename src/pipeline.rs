@@ -97,7 +97,7 @@ impl<S: Store> Pipeline<S> {
             match self.drain().await {
                 Drained::Stopped => return,
                 Drained::Fenced => {
-                    self.fence();
+                    self.fence("another process has taken over this journal's cursor");
                     return;
                 }
                 Drained::Rewound(position) => self.rewind(position),
@@ -115,8 +115,7 @@ impl<S: Store> Pipeline<S> {
                     return ControlFlow::Continue(());
                 }
                 Err(error) if error.class == Class::CursorMoved => {
-                    self.report.failed(&error);
-                    self.fence();
+                    self.fence(&error.message);
                     return ControlFlow::Break(());
                 }
                 Err(error) => self.trouble(&error).await?,
@@ -126,15 +125,18 @@ impl<S: Store> Pipeline<S> {
 
     async fn try_attach(&mut self) -> Result<(), WriteError> {
         self.store.connect().await?;
-        let cursor = self.store.adopt(self.journal.id(), self.journal.first_position()).await?;
         let next = self.journal.durable().next;
-        if cursor.position > next {
+        // Looked at before the epoch is raised: a stale copy of a data directory must not take the live process down with it.
+        if let Some(cursor) = self.store.cursor(self.journal.id()).await?
+            && cursor.position > next
+        {
             let message = format!(
                 "the store is ahead of this journal: it has applied everything before record {}, and the journal's next record is {next}",
                 cursor.position
             );
             return Err(WriteError::new(Class::CursorMoved, message));
         }
+        let cursor = self.store.adopt(self.journal.id(), self.journal.first_position()).await?;
         let first = self.journal.first_position();
         if cursor.position < first {
             let gap = first.0 - cursor.position.0;
@@ -148,6 +150,7 @@ impl<S: Store> Pipeline<S> {
         self.cursor = Some(cursor);
         self.source.seek(cursor.position.max(first));
         self.report.moved(cursor.position);
+        self.journal.applied(cursor.position);
         metrics::gauge!(crate::metrics::REPEAT_FILTER_BYTES).set(self.fold.filter_bytes() as f64);
         tracing::info!(store = self.store.kind(), cursor = %cursor.position, backlog = next.0.saturating_sub(cursor.position.0), "store attached");
         Ok(())
@@ -172,15 +175,15 @@ impl<S: Store> Pipeline<S> {
                 }
                 continue;
             }
-            if let Err(error) = self.gather() {
-                // What was gathered stays gathered; reading goes on behind it.
-                if self.trouble(&WriteError::new(Class::Retry, format!("read the journal back: {error}"))).await.is_break() {
-                    return Drained::Stopped;
-                }
-                continue;
-            }
+            let gathered = self.gather();
+            // What was gathered before a read failed is committed all the same.
             if let ControlFlow::Break(ended) = self.commit().await {
                 return ended;
+            }
+            if let Err(error) = gathered
+                && self.trouble(&WriteError::new(Class::Retry, format!("read the journal back: {error}"))).await.is_break()
+            {
+                return Drained::Stopped;
             }
         }
     }
@@ -250,14 +253,15 @@ impl<S: Store> Pipeline<S> {
     }
 
     /// Another process writes with this journal's name: stop taking posts, and say what stays behind.
-    fn fence(&self) {
+    fn fence(&self, why: &str) {
         self.journal.fence();
-        self.report.fenced();
+        self.report.fenced(why);
         metrics::counter!(crate::metrics::STORE_FENCED_TOTAL).increment(1);
-        let staying = self.journal.durable().next.0.saturating_sub(self.report.cursor().0);
+        let staying = self.journal.durable().next.0.saturating_sub(self.report.cursor().max(self.journal.first_position()).0);
         tracing::error!(
+            why,
             answered_posts_staying = staying,
-            "fenced: another process has taken over this journal's cursor, or the store is ahead of it; no more posts are taken here; the answered posts stay in this journal"
+            "fenced: no more posts are taken here; the answered posts that the store lacks stay in this journal"
         );
     }
 

@@ -57,7 +57,7 @@ pub(crate) fn run(named: Option<&Path>) -> Result<(), Failure> {
     let runtime = crate::runtime()?;
     let result = runtime.block_on(Process { config, file, metrics, keys, journal, quarantine, database }.serve());
     // Tasks that a dead database or disk holds up must not hold up the end.
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    runtime.shutdown_timeout(Duration::from_millis(100));
     result
 }
 
@@ -74,6 +74,8 @@ struct Process {
 
 impl Process {
     async fn serve(self) -> Result<(), Failure> {
+        // First of all: a supervisor may answer the first line below with a signal.
+        let mut signals = Signals::new()?;
         let receivers: Vec<Arc<Receiver>> =
             self.config.receiver.iter().map(|one| Receiver::new(&one.name, &one.path, one.validator.reveal(), secrets_of(one))).collect();
         let by_path = Receivers::new(receivers.clone()).map_err(|error| Failure::new(Code::Usage, error.to_string()))?;
@@ -111,7 +113,6 @@ impl Process {
         }
         eprintln!("listening admin {admin_shown}");
 
-        let mut signals = Signals::new()?;
         let mut pipeline_seen = false;
         let outcome = loop {
             tokio::select! {
@@ -140,7 +141,7 @@ impl Process {
         watching.abort();
         finish(Arc::clone(&self.journal), pipeline_thread, self.config.limits.stop_timeout.0 / 4).await;
         let _ = admin_stop.send(true);
-        let _ = tokio::time::timeout(Duration::from_secs(1), admin_task).await;
+        let _ = tokio::time::timeout(Duration::from_millis(100), admin_task).await;
         remove_sockets(&self.config);
         tracing::info!("stopped");
         let failed = self.journal.status().state == journal::State::Failed;
@@ -242,7 +243,7 @@ fn limits_of(config: &Config) -> Limits {
         body_timeout: limits.body_timeout.0,
         idle_timeout: limits.idle_timeout.0,
         // The rest of the time is the journal's and the store's.
-        stop_timeout: limits.stop_timeout.0 * 3 / 4,
+        stop_timeout: limits.stop_timeout.0 * 5 / 8,
     }
 }
 

@@ -135,7 +135,9 @@ impl<S: Store> Pipeline<S> {
     async fn reread(&mut self, advance: &Advance) -> Reread {
         loop {
             let error = match self.try_reread().await {
-                Ok(Some(cursor)) if cursor.epoch != advance.epoch => return Reread::Ended(Drained::Fenced),
+                // A takeover raises the epoch; a lower one is that of an older copy of the database.
+                Ok(Some(cursor)) if cursor.epoch > advance.epoch => return Reread::Ended(Drained::Fenced),
+                Ok(Some(cursor)) if cursor.epoch < advance.epoch => return Reread::Ended(Drained::Rewound(cursor.position)),
                 Ok(Some(cursor)) if cursor.position == advance.to => return Reread::Committed,
                 Ok(Some(cursor)) if cursor.position == advance.from => return Reread::Untouched,
                 Ok(Some(cursor)) if cursor.position < advance.from => return Reread::Ended(Drained::Rewound(cursor.position)),

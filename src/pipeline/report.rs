@@ -86,8 +86,10 @@ impl Report {
         lock(&self.last_error).clone()
     }
 
-    pub(crate) fn outcomes(&self) -> Outcomes {
-        *lock(&self.outcomes)
+    /// The cursor and the outcomes of everything before it: one view of both.
+    pub(crate) fn applied(&self) -> (Position, Outcomes) {
+        let outcomes = lock(&self.outcomes);
+        (self.cursor(), *outcomes)
     }
 
     pub(crate) fn mismatch(&self) -> i64 {
@@ -111,28 +113,32 @@ impl Report {
         }
     }
 
-    pub(super) fn fenced(&self) {
+    pub(super) fn fenced(&self, why: &str) {
         self.set_state(State::Fenced);
+        *lock(&self.last_error) = Some(why.to_owned());
     }
 
     /// An error: the state changes, and the log says so once per state and message.
     pub(super) fn failed(&self, error: &WriteError) {
         let state = if matches!(error.class, Class::Schema) { State::Paused } else { State::Retrying };
-        let changed = self.state() != state || lock(&self.last_error).as_deref() != Some(&error.message);
-        let first = self.state() != state;
+        let before = lock(&self.last_error).replace(error.message.clone());
+        let first = self.state() != state || before.is_none();
+        let changed = before.as_deref() != Some(&error.message);
         self.set_state(state);
-        *lock(&self.last_error) = Some(error.message.clone());
         match (first, changed, state) {
             (true, _, State::Paused) => {
                 tracing::error!(error = %error, "the store is paused: its schema or privileges are not as they must be; posts are answered and kept in the journal");
             }
-            (true, _, _) => tracing::warn!(error = %error, "the store is away; posts are answered and kept in the journal, and it is tried again"),
-            (false, true, _) => tracing::debug!(error = %error, "the store is still away"),
+            (true, _, _) => {
+                tracing::warn!(error = %error, "the store takes nothing at the moment; posts are answered and kept in the journal, and it is tried again");
+            }
+            (false, true, _) => tracing::debug!(error = %error, "the store still takes nothing"),
             _ => {}
         }
     }
 
     pub(super) fn moved(&self, cursor: Position) {
+        let _together = lock(&self.outcomes);
         self.cursor.store(cursor.0, Relaxed);
     }
 
@@ -146,10 +152,10 @@ impl Report {
 
     pub(super) fn committed(&self, tally: &Tally, written: u64, replayed: u64, cursor: Position) {
         self.running();
-        self.moved(cursor);
         self.pending_since_ms.store(0, Relaxed);
         {
             let mut outcomes = lock(&self.outcomes);
+            self.cursor.store(cursor.0, Relaxed);
             outcomes.replayed += replayed;
             outcomes.written += written;
             outcomes.repeats += tally.repeats;
@@ -165,10 +171,10 @@ impl Report {
 
     /// When everything durable is applied, what was told must be what became of it: the difference is published.
     pub(super) fn audit(&self, durable: &Durable) {
-        if durable.next != self.cursor() {
+        let (cursor, outcomes) = self.applied();
+        if durable.next != cursor {
             return;
         }
-        let outcomes = self.outcomes();
         let told = durable.observations + outcomes.replayed;
         let accounted = outcomes.written + outcomes.repeats + outcomes.discarded;
         let mismatch = told.cast_signed() - accounted.cast_signed();

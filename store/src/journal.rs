@@ -258,9 +258,16 @@ impl Journal {
         Reader::new(Arc::clone(&self.shared), from)
     }
 
-    /// Tells the store's cursor: everything before `next` is applied, and its segments may go when their time is over. It never goes back.
+    /// Tells the store's cursor: everything before `next` is applied, and its segments may go when their time is over. A store that was set
+    /// back takes its cursor back with it.
     pub fn applied(&self, next: Position) {
         self.shared.applied(next.0);
+    }
+
+    /// The cursor as it was told last; 0 when it was not.
+    #[must_use]
+    pub fn applied_position(&self) -> Position {
+        Position(self.shared.lock().applied)
     }
 
     /// From now on no post is taken: another process writes a copy of this journal.

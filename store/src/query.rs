@@ -77,6 +77,22 @@ pub async fn query(url: &str, sql: &str, sink: &mut (dyn Sink + Send)) -> Result
     }
 }
 
+/// The statement that tells how many clients each access point has heard since a time, for the database of a URL: columns receiver, ap,
+/// radio, clients. SQLite is asked below its view, whose times are texts that no index finds.
+#[must_use]
+pub fn heard_since(url: &str, seconds: i64) -> String {
+    if url.starts_with("sqlite:") {
+        return format!(
+            "SELECT d.value AS receiver, printf('%02x:%02x:%02x:%02x:%02x:%02x', s.ap >> 40, s.ap >> 32 & 255, s.ap >> 24 & 255, s.ap >> 16 & 255, s.ap >> 8 & 255, \
+             s.ap & 255) AS ap, CASE s.radio WHEN 0 THEN 'wifi' ELSE 'ble' END AS radio, count(DISTINCT o.client) AS clients \
+             FROM observation o JOIN source s ON s.id = o.source JOIN dictionary d ON d.id = s.receiver WHERE o.observed_at >= {seconds} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+        );
+    }
+    format!(
+        "SELECT receiver, ap, radio, count(DISTINCT client) FROM observations WHERE observed_at >= to_timestamp({seconds}) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+    )
+}
+
 /// Counts statements: pieces between semicolons, outside of quotes and comments, that are not blank. A `$tag$` quote of Postgres is
 /// not known here; Postgres itself refuses more than one statement.
 fn statements(sql: &str) -> usize {

@@ -104,7 +104,8 @@ fn serve_answers_while_the_database_is_away_and_says_so() {
     let status = served.wait_until("retrying", |status| status["store"]["last_error"].is_string());
     assert_eq!(status["store"]["state"], json!("retrying"));
     assert_eq!(status["store"]["lag_records"], json!(1));
-    served.stop();
+    let log = served.stop();
+    assert_eq!(log.matches("the store takes nothing").count(), 1, "one line for the state, not for each try: {log}");
 }
 
 /// Ruling 10.
@@ -132,4 +133,24 @@ fn a_second_process_on_one_data_directory_is_refused_and_a_copy_fences_the_first
     let log = served.stop();
     assert!(log.contains("fenced") && log.contains("answered_posts_staying=1"), "{log}");
     second.stop();
+}
+
+#[test]
+fn a_full_journal_that_is_applied_takes_posts_again_after_a_restart() {
+    let site = Site::sqlite_with("max = \"384KiB\"\nsegment = \"128KiB\"\nkeep = \"1h\"\n[limits]\nbody = \"64KiB\"");
+    let served = site.serve();
+    let mut body = v2_post();
+    body["padding"] = json!("x".repeat(30_000));
+    for _ in 0..20 {
+        assert_eq!(served.post("/meraki/mall", body.to_string().as_bytes()).0, 200, "what is applied goes early when room is needed");
+        served.wait_until_applied();
+    }
+    served.stop();
+    let served = site.serve();
+    served.wait_until_applied();
+    for _ in 0..20 {
+        assert_eq!(served.post("/meraki/mall", body.to_string().as_bytes()).0, 200);
+        served.wait_until_applied();
+    }
+    served.stop();
 }

@@ -182,25 +182,50 @@ impl Fold {
     pub fn settle_old(&mut self, observations_stored: &[bool], locations_stored: &[bool]) {
         assert_eq!(observations_stored.len(), self.old_observations.len(), "an answer for each old observation");
         assert_eq!(locations_stored.len(), self.old_locations.len(), "an answer for each old location");
-        let mut written = HashSet::new();
+        // A group may span minutes: a row that was new at its beginning can have passed the horizon by its end, and come again.
+        let mut written = self.old_prints_written();
         for (row, &stored) in std::mem::take(&mut self.old_observations).iter().zip(observations_stored) {
-            let ssid = self.text_hash(row.ssid);
-            let print = self.filter.observation(self.source_hashes[row.source as usize], ssid, row);
-            if !stored && written.insert(print) {
+            if !stored && written.insert(self.observation_print(row)) {
                 self.group.observations.push(*row);
             } else {
                 self.tally.repeats += 1;
             }
         }
         for (row, &stored) in std::mem::take(&mut self.old_locations).iter().zip(locations_stored) {
-            let floor = [self.text_hash(row.floor_plan), self.text_hash(row.floor_plan_name)];
-            let print = self.filter.location(self.source_hashes[row.source as usize], floor, row);
-            if !stored && written.insert(print) {
+            if !stored && written.insert(self.location_print(row)) {
                 self.group.locations.push(*row);
             } else {
                 self.tally.location_repeats += 1;
             }
         }
+    }
+
+    /// The fingerprints of those rows of the group that the filter has forgotten by now.
+    fn old_prints_written(&mut self) -> HashSet<u64> {
+        let mut written = HashSet::new();
+        for at in 0..self.group.observations.len() {
+            let row = self.group.observations[at];
+            if self.filter.is_old(row.observed_at) {
+                written.insert(self.observation_print(&row));
+            }
+        }
+        for at in 0..self.group.locations.len() {
+            let row = self.group.locations[at];
+            if self.filter.is_old(row.observed_at) {
+                written.insert(self.location_print(&row));
+            }
+        }
+        written
+    }
+
+    fn observation_print(&mut self, row: &ObservationRow) -> u64 {
+        let ssid = self.text_hash(row.ssid);
+        self.filter.observation(self.source_hashes[row.source as usize], ssid, row)
+    }
+
+    fn location_print(&mut self, row: &LocationRow) -> u64 {
+        let floor = [self.text_hash(row.floor_plan), self.text_hash(row.floor_plan_name)];
+        self.filter.location(self.source_hashes[row.source as usize], floor, row)
     }
 
     /// Forgets the group, which is committed; the filter and the memory stay.
@@ -235,8 +260,7 @@ impl Fold {
             self.see_access_point(from, told);
             let ssid = self.text(batch, told.ssid);
             let row = ObservationRow { observed_at: told.observed_at, received_at_ms: from.received_at_ms, client, source, ssid, rssi_dbm: told.rssi_dbm };
-            let ssid = self.text_hash(ssid);
-            let print = self.filter.observation(self.source_hashes[source as usize], ssid, &row);
+            let print = self.observation_print(&row);
             match self.filter.see(bucket, print, row.observed_at) {
                 Seen::New => self.group.observations.push(row),
                 Seen::Repeat => self.tally.repeats += 1,
@@ -254,8 +278,7 @@ impl Fold {
         for told in &batch.locations {
             let Some(client) = self.client(batch, from, told.client, told.observed_at) else { continue };
             let row = self.location_row(batch, from, told, client, source);
-            let floor = [self.text_hash(row.floor_plan), self.text_hash(row.floor_plan_name)];
-            let print = self.filter.location(source_hash, floor, &row);
+            let print = self.location_print(&row);
             match self.filter.see(source_hash, print, row.observed_at) {
                 Seen::New => self.group.locations.push(row),
                 Seen::Repeat => self.tally.location_repeats += 1,

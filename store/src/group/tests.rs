@@ -111,6 +111,16 @@ fn old_rows_wait_for_the_stores_answer_and_are_one_among_themselves() {
 }
 
 #[test]
+fn a_row_that_passes_the_horizon_within_its_own_group_is_still_one() {
+    let mut fold = fold(Keep::default());
+    fold.add(&one(NOW, NOW - 800, -60, None));
+    fold.add(&one(NOW + 300, NOW - 800, -60, None));
+    assert_eq!((fold.group().observations.len(), fold.old_observations().len()), (1, 1));
+    fold.settle_old(&[false], &[]);
+    assert_eq!((fold.group().observations.len(), fold.tally().repeats), (1, 1));
+}
+
+#[test]
 fn facts_of_one_client_are_one_row_and_the_latest_non_null_one_stands() {
     let mut fold = fold(Keep::default());
     for (at, os) in [(NOW - 10, Some("iOS")), (NOW - 20, Some("Android")), (NOW - 5, None)] {

@@ -160,12 +160,9 @@ impl Shared {
         }
     }
 
-    /// Moves the cursor and lets go what it has passed.
+    /// Sets the cursor, also back, and lets go what it has passed.
     pub(crate) fn applied(&self, next: u64) {
         let mut space = self.lock();
-        if next <= space.applied {
-            return;
-        }
         space.applied = next;
         let passed = space.segments.front().is_some_and(|oldest| oldest.finished && oldest.end <= next);
         if passed {
