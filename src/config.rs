@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
+use store::journal;
 
 mod check;
 mod read;
@@ -113,7 +114,8 @@ pub(crate) struct Journal {
     pub(crate) max: Size,
     pub(crate) free_min: Size,
     pub(crate) keep: Span,
-    pub(crate) segment: Size,
+    /// See [`Config::segment_bytes`] for what stands when it is left out.
+    pub(crate) segment: Option<Size>,
     pub(crate) key: Option<Hidden>,
 }
 
@@ -230,7 +232,7 @@ impl Default for Limits {
 
 impl Default for Journal {
     fn default() -> Self {
-        Self { max: Size::mib(10 * 1_024), free_min: Size::mib(1_024), keep: Span::seconds(15 * 60), segment: Size::mib(128), key: None }
+        Self { max: Size::mib(10 * 1_024), free_min: Size::mib(1_024), keep: Span::seconds(15 * 60), segment: None, key: None }
     }
 }
 
@@ -255,6 +257,26 @@ impl Default for Retention {
 impl Default for Process {
     fn default() -> Self {
         Self { core_dumps: false, log: "info".to_owned(), log_format: LogFormat::Text }
+    }
+}
+
+impl Config {
+    /// The size of a segment file: as configured, else 128 MiB or a quarter of what the journal may take, and never less than the largest
+    /// post needs.
+    pub(crate) fn segment_bytes(&self) -> u64 {
+        let quarter = Size::mib(128).0.min(self.journal.max.0 / 4);
+        self.journal.segment.map_or_else(|| quarter.max(self.segment_bytes_min()), |size| size.0)
+    }
+
+    /// The size of the smallest segment that holds the largest post.
+    pub(crate) fn segment_bytes_min(&self) -> u64 {
+        journal::segment_bytes_min(self.record_bytes_max())
+    }
+
+    /// The largest record of the journal.
+    pub(crate) fn record_bytes_max(&self) -> u64 {
+        let name_bytes = self.receiver.iter().map(|receiver| receiver.name.len()).max().unwrap_or(0);
+        journal::record_bytes(usize::try_from(self.limits.body.0).unwrap_or(usize::MAX), name_bytes)
     }
 }
 

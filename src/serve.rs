@@ -171,17 +171,15 @@ fn start_log(config: &Config) {
 }
 
 fn open_journal(config: &Config, key: &Key) -> Result<Journal, Failure> {
-    let name_bytes = config.receiver.iter().map(|receiver| receiver.name.len()).max().unwrap_or(0);
-    let body_bytes = usize::try_from(config.limits.body.0).unwrap_or(usize::MAX);
     let opened = Journal::open(journal::Settings {
         dir: config.data_dir.join("journal"),
         quarantine: config.data_dir.join("quarantine"),
         key: key.clone(),
-        segment_bytes: config.journal.segment.0,
+        segment_bytes: config.segment_bytes(),
         max_bytes: config.journal.max.0,
         free_min_bytes: config.journal.free_min.0,
         keep: config.journal.keep.0,
-        record_bytes_max: journal::record_bytes(body_bytes, name_bytes),
+        record_bytes_max: config.record_bytes_max(),
         tail_bytes_max: usize::try_from(config.pipeline.tail.0).unwrap_or(usize::MAX),
         now_ms,
     });

@@ -6,7 +6,7 @@ use std::path::Path;
 use ingest::certificate::{Certificate, Files};
 use store::journal;
 
-use super::{Address, Config, Mistake, Tls, World};
+use super::{Address, Config, Mistake, Size, Tls, World};
 
 impl Config {
     /// Checks values and their relations.
@@ -34,6 +34,11 @@ impl Config {
             if listen.tls == Tls::Off && !listen.address.is_local() {
                 warnings.push(format!("listen[{n}]: plain HTTP on an address that others reach: secrets and device addresses cross the network in clear"));
             }
+        }
+        // A body needs itself, its copy and what parsing it takes: five to seven times its own size for Meraki's posts.
+        if self.limits.memory.0 < self.limits.body.0.saturating_mul(7) {
+            let (memory, body) = (self.limits.memory, self.limits.body);
+            warnings.push(format!("limits.memory: {memory} is less than seven times limits.body = {body}, which parsing takes: the largest posts may get 503"));
         }
         if !self.admin.address.is_local() {
             warnings.push("admin.address: the admin listener has no login, and others reach this address".to_owned());
@@ -94,13 +99,9 @@ impl Config {
         if limits.body.0 == 0 || limits.body.0 > 1 << 30 {
             return wrong("limits.body", &format!("{} is out of range", limits.body), "take 1B to 1GiB; Meraki's posts reach tens of MiB");
         }
-        // A body needs itself, its copy and what parsing it takes: five to seven times its own size for Meraki's posts.
-        if limits.memory.0 < limits.body.0.saturating_mul(7) {
-            return wrong(
-                "limits.memory",
-                &format!("{} cannot hold the parsing of one post of limits.body = {}", limits.memory, limits.body),
-                "raise limits.memory to seven times limits.body, or lower limits.body",
-            );
+        if limits.memory < limits.body {
+            let what = format!("{} cannot hold one post of limits.body = {}", limits.memory, limits.body);
+            return wrong("limits.memory", &what, "raise limits.memory, best to seven times limits.body, or lower limits.body");
         }
         for (key, count) in [("limits.connections", limits.connections), ("limits.connections_per_address", limits.connections_per_address)] {
             if count == 0 {
@@ -124,22 +125,14 @@ impl Config {
 
     fn check_journal(&self) -> Result<(), Wrong> {
         let (journal, body) = (&self.journal, self.limits.body);
-        let name_bytes = self.receiver.iter().map(|receiver| receiver.name.len()).max().unwrap_or(0);
-        let body_bytes = usize::try_from(body.0).unwrap_or(usize::MAX);
-        let needed = journal::segment_bytes_min(journal::record_bytes(body_bytes, name_bytes));
-        if journal.segment.0 < needed {
-            return wrong(
-                "journal.segment",
-                &format!("{} cannot hold a post of limits.body = {body}, which needs {needed} bytes", journal.segment),
-                "raise journal.segment or lower limits.body",
-            );
+        let (segment, needed) = (self.segment_bytes(), self.segment_bytes_min());
+        if segment < needed {
+            let what = format!("{} cannot hold a post of limits.body = {body}, which needs {needed} bytes", Size(segment));
+            return wrong("journal.segment", &what, "raise journal.segment or lower limits.body");
         }
-        if journal.max.0 < journal.segment.0.saturating_mul(3) {
-            return wrong(
-                "journal.max",
-                &format!("{} is less than three segments of {}", journal.max, journal.segment),
-                "raise journal.max or lower journal.segment",
-            );
+        if journal.max.0 < journal::max_bytes_min(segment) {
+            let what = format!("{} is less than two segments of {}, and a segment holds the largest post", journal.max, Size(segment));
+            return wrong("journal.max", &what, "raise journal.max, or lower journal.segment or limits.body");
         }
         if self.pipeline.tail.0 == 0 || self.pipeline.rows == 0 {
             return wrong("pipeline", "tail and rows cannot be 0", "leave them out to take the defaults");

@@ -57,7 +57,7 @@ fn the_example_names_every_key() {
         "max",
         "free_min",
         "keep",
-        "segment",
+        "# segment",
     ];
     let rest = ["# key", "tail", "rows", "clients", "observations", "core_dumps", "log", "log_format"];
     for key in keys.iter().chain(&more).chain(&rest) {
@@ -79,9 +79,9 @@ fn mistakes_name_the_key_the_value_and_the_remedy() {
         ("[limits]\nbody = \"64\"", "limits.body", "\"64\" is no size"),
         ("[limits]\nbody = 64", "limits.body", "invalid type"),
         ("[limits]\nbody_timeout = \"soon\"", "limits.body_timeout", "\"soon\" is no length of time"),
-        ("[limits]\nbody = \"256MiB\"", "limits.memory", "512MiB cannot hold"),
+        ("[limits]\nbody = \"64MiB\"\nmemory = \"32MiB\"", "limits.memory", "32MiB cannot hold"),
         ("[limits]\nbody = \"100MiB\"\nmemory = \"1GiB\"\n[journal]\nsegment = \"64MiB\"", "journal.segment", "64MiB cannot hold a post"),
-        ("[journal]\nmax = \"200MiB\"", "journal.max", "less than three segments"),
+        ("[journal]\nmax = \"100MiB\"", "journal.max", "less than two segments"),
         ("[limits]\nidle_timeout = \"0s\"", "limits.idle_timeout", "out of range"),
         ("[limits]\nconnections = 0", "limits.connections", "lets nobody in"),
         ("[[listen]]\naddress = \"everywhere\"", "listen[0].address", "\"everywhere\" is no address"),
@@ -142,4 +142,13 @@ fn a_readable_file_with_a_secret_is_warned_of() {
 fn sizes_and_times_are_shown_as_they_are_written() {
     assert_eq!([Size(64 << 20), Size(3 << 30), Size(1_000), Size(1 << 10)].map(|size| size.to_string()), ["64MiB", "3GiB", "1000B", "1KiB"]);
     assert_eq!(Span::seconds(75).to_string(), "1m 15s");
+}
+
+#[test]
+fn a_small_journal_gets_small_segments_without_being_asked() {
+    let config = parse("[limits]\nbody = \"1MiB\"\nmemory = \"2MiB\"\n[journal]\nmax = \"4MiB\"").unwrap();
+    assert_eq!(config.segment_bytes(), config.segment_bytes_min());
+    assert!(config.warnings(false, None).iter().any(|warning| warning.contains("limits.memory")));
+    assert_eq!(parse("[limits]\nbody = \"1MiB\"\n[journal]\nmax = \"64MiB\"").unwrap().segment_bytes(), 16 << 20);
+    assert_eq!(Config::default().segment_bytes(), 128 << 20);
 }
