@@ -1,6 +1,8 @@
 //! Every 200 is in the store exactly once: after SIGTERM under load, after kill -9 at random moments, and after Postgres went away.
 
 use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use crate::cluster::Cluster;
 use crate::harness::{Served, Site, finish};
@@ -62,9 +64,8 @@ fn after_sigterm_under_load_on_postgres() {
 
 /// The server is killed five times; the simulator, which keeps trying each post until it is answered, finds it again on the same port.
 fn after_five_kills(site: &Site, version: &str) {
-    let port = free_port();
-    fs::write(site.path("footfall.toml"), fs::read_to_string(site.path("footfall.toml")).unwrap().replacen("127.0.0.1:0", &format!("127.0.0.1:{port}"), 1))
-        .unwrap();
+    let address = address_of_its_own();
+    fs::write(site.path("footfall.toml"), fs::read_to_string(site.path("footfall.toml")).unwrap().replacen("127.0.0.1:0", &address, 1)).unwrap();
     let mut served = site.serve();
     let mut arguments = run_of("killed", version, "60");
     arguments.push("--retry".to_owned());
@@ -121,6 +122,10 @@ fn after_postgres_was_stopped_and_came_back() {
     served.stop();
 }
 
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// An address that stays free while its server is dead: nobody else uses this loopback address, not even as the near end of a connection.
+fn address_of_its_own() -> String {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let host = Ipv4Addr::new(127, high | 0x80, low, NEXT.fetch_add(1, Relaxed));
+    TcpListener::bind((host, 0)).unwrap().local_addr().unwrap().to_string()
 }
