@@ -1,16 +1,15 @@
 //! `footfall serve`: the wiring of one process, from the configuration to the last fsync.
 
 use std::io;
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ingest::certificate::{self, Certificate, Files};
+use ingest::certificate::Certificate;
 use ingest::handler::{Ingress, Limits};
 use ingest::receiver::{Receiver, Receivers};
-use ingest::server::{self, Listener, Socket};
+use ingest::server;
 use ingest::wire::Secret;
 use metrics_exporter_prometheus::PrometheusHandle;
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -21,17 +20,20 @@ use store::journal::{self, Journal, OpenError};
 use store::key::Key;
 use store::quarantine::Quarantine;
 use store::writer::Store;
-use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
 use crate::admin::{self, Admin};
 use crate::clock::now_ms;
-use crate::config::{Address, Clients, Config, LogFormat, Personal, Tls};
+use crate::config::{Clients, Config, LogFormat, Personal};
 use crate::failure::{Code, Failure};
 use crate::keys::Keys;
 use crate::pipeline::{Pipeline, Report, Settings};
 use crate::{config_command, keys, metrics};
+
+mod listeners;
+
+use listeners::{Bound, bind, bind_all, load_certificates, remove_sockets, watch_certificates};
 
 /// Serves until a signal ends it.
 pub(crate) fn run(named: Option<&Path>) -> Result<(), Failure> {
@@ -113,25 +115,7 @@ impl Process {
         }
         eprintln!("listening admin {admin_shown}");
 
-        let mut pipeline_seen = false;
-        let outcome = loop {
-            tokio::select! {
-                name = signals.next() => match name {
-                    "SIGHUP" => reload(self.file.as_deref(), &receivers, &certificates),
-                    name => {
-                        tracing::info!(signal = name, "stopping: no new posts, what is open is finished, what the store lacks stays in the journal");
-                        break Ok(());
-                    }
-                },
-                ended = &mut pipeline_ended, if !pipeline_seen => {
-                    // A fenced process stays up and says so.
-                    pipeline_seen = true;
-                    if ended.is_err() {
-                        break Err(Failure::new(Code::Software, "the pipeline has ended by a defect; what was answered is in the journal"));
-                    }
-                }
-            }
-        };
+        let outcome = until_told(&mut signals, &mut pipeline_ended, || reload(self.file.as_deref(), &receivers, &certificates)).await;
         let _ = stop.send(true);
         match (&mut server).await {
             Ok(stopped) if stopped.cut_connections > 0 => tracing::warn!(cut = stopped.cut_connections, "connections were cut off at the end of stop_timeout"),
@@ -146,6 +130,28 @@ impl Process {
         tracing::info!("stopped");
         let failed = self.journal.status().state == journal::State::Failed;
         outcome.and_then(|()| if failed { Err(Failure::new(Code::Io, "the journal could not be written at the end; see the log")) } else { Ok(()) })
+    }
+}
+
+/// Waits until a signal or a defect ends the process. A fenced pipeline's end is none: the process stays up and says so.
+async fn until_told(signals: &mut Signals, pipeline_ended: &mut oneshot::Receiver<()>, reload: impl Fn()) -> Result<(), Failure> {
+    let mut pipeline_runs = true;
+    loop {
+        tokio::select! {
+            name = signals.next() => match name {
+                "SIGHUP" => reload(),
+                name => {
+                    tracing::info!(signal = name, "stopping: no new posts, what is open is finished, what the store lacks stays in the journal");
+                    return Ok(());
+                }
+            },
+            ended = &mut *pipeline_ended, if pipeline_runs => {
+                pipeline_runs = false;
+                if ended.is_err() {
+                    return Err(Failure::new(Code::Software, "the pipeline has ended by a defect; what was answered is in the journal"));
+                }
+            }
+        }
     }
 }
 
@@ -249,119 +255,6 @@ fn secrets_of(receiver: &crate::config::Receiver) -> Vec<Secret> {
     receiver.secrets.iter().map(|secret| Secret::new(secret.reveal().to_owned())).collect()
 }
 
-/// Takes changed files, and has the leaf of the private authority made again before it expires. It never ends; the caller aborts it.
-async fn watch_certificates(config: Config, certificates: Vec<Arc<Certificate>>) {
-    let renew = async {
-        loop {
-            tokio::time::sleep(RENEW_EVERY).await;
-            if config.listen.iter().any(|listen| listen.tls == Tls::SelfSigned)
-                && let Err(error) = certificate::self_signed(&config.data_dir, &self_signed_names(&config), now_ms().div_euclid(1_000))
-            {
-                tracing::warn!(error = %error, "the self-signed certificate could not be renewed; it is tried again tomorrow");
-            }
-        }
-    };
-    tokio::join!(certificate::watch(certificates, CERTIFICATES_EVERY, Arc::new(now_ms)), renew);
-}
-
-/// Every name and address that a self-signed listener is reached by.
-fn self_signed_names(config: &Config) -> Vec<String> {
-    let names = config.listen.iter().flat_map(|listen| listen.names.clone());
-    let addresses = config.listen.iter().filter_map(|listen| match &listen.address {
-        Address::Tcp(address) => Some(address.ip().to_string()),
-        Address::Unix(_) => None,
-    });
-    names.chain(addresses).collect()
-}
-
-/// The certificate of each listener that has one, by its place among the listeners.
-fn load_certificates(config: &Config) -> Result<Vec<(usize, Arc<Certificate>)>, Failure> {
-    let now = now_ms().div_euclid(1_000);
-    let failed = |error: certificate::CertificateError| {
-        let why = std::error::Error::source(&error).map_or_else(String::new, |why| format!(": {why}"));
-        Failure::new(Code::Usage, format!("certificate: {error}{why}"))
-    };
-    let mut own: Option<Files> = None;
-    let mut certificates = Vec::new();
-    for (n, listen) in config.listen.iter().enumerate() {
-        let files = match &listen.tls {
-            Tls::Off => continue,
-            Tls::Files { chain, key } => Files { chain: chain.clone(), key: key.clone() },
-            Tls::SelfSigned => match &own {
-                Some(files) => files.clone(),
-                None => {
-                    let made = certificate::self_signed(&config.data_dir, &self_signed_names(config), now).map_err(failed)?;
-                    eprintln!("self-signed: clients trust this server with the authority {} (curl --cacert {0})", made.authority.display());
-                    own.insert(made.files).clone()
-                }
-            },
-        };
-        certificates.push((n, Certificate::load(&n.to_string(), files, now).map_err(failed)?));
-    }
-    Ok(certificates)
-}
-
-/// Binds every receiver listener, and says how each is reached.
-async fn bind_all(config: &Config, certificates: &[(usize, Arc<Certificate>)]) -> Result<(Vec<Listener>, Vec<String>), Failure> {
-    let (mut listeners, mut shown) = (Vec::new(), Vec::new());
-    for (n, listen) in config.listen.iter().enumerate() {
-        let tls = match certificates.iter().find(|(at, _)| *at == n) {
-            Some((_, certificate)) => {
-                Some(certificate.server_config(listen.http2).map_err(|error| Failure::new(Code::Software, format!("configure TLS: {error}")))?)
-            }
-            None => None,
-        };
-        let scheme = if tls.is_some() { "https" } else { "http" };
-        let (socket, address) = match bind(&listen.address, &format!("listen[{n}].address")).await? {
-            Bound::Tcp(socket, address) => (Socket::Tcp(socket), format!("{scheme}://{address}")),
-            Bound::Unix(socket, path) => (Socket::Unix(socket), format!("unix:{path}")),
-        };
-        listeners.push(Listener { socket, tls });
-        shown.push(address);
-    }
-    Ok((listeners, shown))
-}
-
-/// A bound socket and its real address.
-enum Bound {
-    Tcp(TcpListener, std::net::SocketAddr),
-    Unix(UnixListener, String),
-}
-
-async fn bind(address: &Address, key: &str) -> Result<Bound, Failure> {
-    let failed = |shown: String, error: io::Error| {
-        Failure::new(
-            Code::Unavailable,
-            format!("{key}: cannot listen on {shown}: {error}; end what listens there, choose another address, or allow this user to bind it"),
-        )
-    };
-    match address {
-        Address::Tcp(tcp) => {
-            let socket = TcpListener::bind(tcp).await.map_err(|error| failed(tcp.to_string(), error))?;
-            let real = socket.local_addr().map_err(|error| failed(tcp.to_string(), error))?;
-            Ok(Bound::Tcp(socket, real))
-        }
-        Address::Unix(path) => {
-            // A socket that nobody listens on is left over from a process that was killed.
-            let is_left_over = std::fs::metadata(path).is_ok_and(|meta| meta.file_type().is_socket()) && std::os::unix::net::UnixStream::connect(path).is_err();
-            if is_left_over {
-                let _ = std::fs::remove_file(path);
-            }
-            let socket = UnixListener::bind(path).map_err(|error| failed(path.display().to_string(), error))?;
-            Ok(Bound::Unix(socket, path.display().to_string()))
-        }
-    }
-}
-
-fn remove_sockets(config: &Config) {
-    let addresses = config.listen.iter().map(|listen| &listen.address).chain([&config.admin.address]);
-    for address in addresses {
-        if let Address::Unix(path) = address {
-            let _ = std::fs::remove_file(path);
-        }
-    }
-}
-
 async fn start_admin(
     config: &Config,
     admin: Admin,
@@ -414,8 +307,3 @@ impl Signals {
         }
     }
 }
-
-/// How often the private authority is asked whether its leaf is due.
-const RENEW_EVERY: Duration = Duration::from_secs(86_400);
-/// How often certificate files are looked at.
-const CERTIFICATES_EVERY: Duration = Duration::from_secs(10);
