@@ -176,8 +176,9 @@ impl<S: Store> Pipeline<S> {
                 continue;
             }
             let gathered = self.gather();
-            // What was gathered before a read failed is committed all the same.
-            if let ControlFlow::Break(ended) = self.commit().await {
+            // What was gathered before a read failed is committed all the same; a failure that lasts must not look like a success.
+            let has_moved = self.cursor.is_some_and(|cursor| cursor.position != self.source.next_position());
+            if has_moved && let ControlFlow::Break(ended) = self.commit().await {
                 return ended;
             }
             if let Err(error) = gathered

@@ -388,3 +388,20 @@ async fn what_the_tail_cannot_hold_is_read_back_from_disk_and_repeats_are_known(
     assert_eq!(bench.store.seconds(), [0, 1]);
     assert_eq!(report.applied().1.repeats, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_post_that_is_not_understood_any_more_goes_into_quarantine_whole() {
+    let bench = Bench::new(&[]);
+    let bodies = ["{\"secret\":\"   \",", "{\"secret\":\"   \",\"version\":\"9\",\"canary\":1}"];
+    for body in bodies {
+        bench.append(Kind::Post, body.to_owned(), None).await;
+    }
+    bench.post(0, 0).await;
+    bench.run().await;
+    assert_eq!(bench.store.seconds(), [0]);
+    let quarantine = Quarantine::open(&bench.dir.path().join("quarantine"), Key::from_bytes([9; 32])).unwrap();
+    let held = quarantine.list().unwrap();
+    assert_eq!(held.iter().map(|file| file.reason.as_str()).collect::<Vec<_>>(), ["unreadable"]);
+    let records = quarantine.read(&held[0].file).unwrap().records;
+    assert_eq!(records.iter().map(|record| record.body.as_slice()).collect::<Vec<_>>(), bodies.map(str::as_bytes));
+}
