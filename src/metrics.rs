@@ -84,6 +84,7 @@ pub(crate) fn install() -> Result<PrometheusHandle, String> {
         metrics::counter!(STORE_ERRORS_TOTAL, "class" => class.name()).absolute(0);
     }
     metrics::counter!(ingest::metrics::REPAIRED_STRINGS_TOTAL).absolute(0);
+    metrics::counter!(ingest::metrics::PARSE_FALLBACKS_TOTAL).absolute(0);
     Ok(handle)
 }
 

@@ -20,7 +20,7 @@ use self::body::{Body, Coding};
 use self::finish::{Detached, Finish};
 use crate::budget::Budget;
 use crate::budget::pool::{LARGEST_BYTES, Pool};
-use crate::metrics::{ANSWER_SECONDS, REPAIRED_STRINGS_TOTAL, UNKNOWN_PATHS_TOTAL};
+use crate::metrics::{ANSWER_SECONDS, PARSE_FALLBACKS_TOTAL, REPAIRED_STRINGS_TOTAL, UNKNOWN_PATHS_TOTAL};
 use crate::receiver::{Open, Outcome, Receiver, Receivers};
 use crate::wire::{self, Context, Parsed, Parser, Rejection, Secrets};
 
@@ -83,6 +83,7 @@ pub struct Ingress<K> {
     detached: Arc<Detached>,
     answer_seconds: Histogram,
     repaired: Counter,
+    fallbacks: Counter,
     unknown_paths: Counter,
 }
 
@@ -104,6 +105,7 @@ impl<K: Keep> Ingress<K> {
             detached: Arc::default(),
             answer_seconds: metrics::histogram!(ANSWER_SECONDS),
             repaired: metrics::counter!(REPAIRED_STRINGS_TOTAL),
+            fallbacks: metrics::counter!(PARSE_FALLBACKS_TOTAL),
             unknown_paths: metrics::counter!(UNKNOWN_PATHS_TOTAL),
         })
     }
@@ -247,8 +249,6 @@ impl<K: Keep> Ingress<K> {
 
     /// Parses where it does not hold up others. The body comes back with the result, the parser goes back to its pool.
     async fn parse(self: &Arc<Self>, receiver: &Arc<Receiver>, body: Body, received_at_ms: i64) -> (Result<Parsed, Outcome>, Body) {
-        let cost = wire::cost_bytes(&body.bytes);
-        let Some(working) = self.budget.claim(cost) else { return (Err(Outcome::ShedMemory), body) };
         let (ingress, receiver) = (Arc::clone(self), Arc::clone(receiver));
         let large = body.bytes.len() > INLINE_PARSE_BYTES;
         let job = move || {
@@ -256,10 +256,12 @@ impl<K: Keep> Ingress<K> {
             let mut parser = ingress.parsers.take().unwrap_or_default();
             let secrets = receiver.secrets();
             let context = Context { receiver: receiver.name(), secrets: Secrets::Any(&secrets), received_at_ms };
-            let result = parser.parse(&mut body.bytes, &context, ingress.batches.take()).map_err(rejected);
+            let result = match parser.parse_fast(&mut body.bytes, &context, ingress.batches.take()) {
+                Some(batch) => Ok(Parsed::Post(batch)),
+                None => ingress.parse_slow(&mut parser, &mut body.bytes, &context),
+            };
             let bytes = parser.memory_bytes();
             ingress.parsers.give(parser, bytes);
-            drop(working);
             (result, body)
         };
         if !large {
@@ -273,6 +275,16 @@ impl<K: Keep> Ingress<K> {
                 Err(_) => std::future::pending().await,
             },
         }
+    }
+
+    /// The second road takes a few times the body in memory, which must be claimed first.
+    fn parse_slow(&self, parser: &mut Parser, body: &mut [u8], context: &Context<'_>) -> Result<Parsed, Outcome> {
+        let Some(_working) = self.budget.claim(wire::cost_bytes(body)) else { return Err(Outcome::ShedMemory) };
+        let parsed = parser.parse_slow(body, context).map_err(rejected)?;
+        if matches!(parsed, Parsed::Post(_)) {
+            self.fallbacks.increment(1);
+        }
+        Ok(parsed)
     }
 
     fn recycle(&self, body: Body) {

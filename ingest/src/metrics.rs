@@ -10,6 +10,8 @@ pub const UNKNOWN_PATHS_TOTAL: &str = "footfall_unknown_paths_total";
 pub const ANSWER_SECONDS: &str = "footfall_answer_seconds";
 /// Strings in which something unreadable was replaced.
 pub const REPAIRED_STRINGS_TOTAL: &str = "footfall_repaired_strings_total";
+/// Posts that the second road of the parser read.
+pub const PARSE_FALLBACKS_TOTAL: &str = "footfall_parse_fallbacks_total";
 /// Bytes claimed from the memory budget.
 pub const MEMORY_CLAIMED_BYTES: &str = "footfall_memory_claimed_bytes";
 /// The memory budget.
@@ -35,6 +37,7 @@ pub const ALL: &[Described] = &[
     (UNKNOWN_PATHS_TOTAL, "counter", "Requests for paths that no receiver has (404)."),
     (ANSWER_SECONDS, "histogram", "Seconds from the last byte of a post's body to its answer."),
     (REPAIRED_STRINGS_TOTAL, "counter", "Strings of kept posts in which something unreadable became U+FFFD."),
+    (PARSE_FALLBACKS_TOTAL, "counter", "Kept posts that the parser's fast road left to the second one: slower, and just as right."),
     (MEMORY_CLAIMED_BYTES, "gauge", "Bytes claimed from the memory budget by posts that are being received or kept."),
     (MEMORY_LIMIT_BYTES, "gauge", "The memory budget, limits.memory."),
     (CONNECTIONS, "gauge", "Open connections on the receiver listeners."),

@@ -5,7 +5,8 @@
 //! linear in the body, nothing recurses, and no input makes it panic.
 
 mod cost;
-mod envelope;
+mod dialect;
+mod fast;
 mod form;
 mod repair;
 mod rows;
@@ -14,8 +15,6 @@ mod tape;
 #[cfg(test)]
 mod tests;
 mod time;
-mod v2;
-mod v3;
 
 use std::sync::Arc;
 
@@ -24,10 +23,10 @@ use store::batch::Batch;
 pub use cost::cost_bytes;
 pub use secret::{Secret, Secrets};
 
-use envelope::{Dialect, Envelope};
+use fast::Learned;
 use form::Form;
 use rows::{Rows, Work};
-use tape::{Document, Memory};
+use tape::Memory;
 
 /// What a post is judged by besides its bytes.
 #[derive(Clone, Copy, Debug)]
@@ -81,9 +80,13 @@ impl Rejection {
 /// may triple the bytes.
 pub const BODY_BYTES_MAX: usize = 1 << 30;
 
+/// Room that parsing needs behind a body in its buffer; a buffer without it is moved.
+pub const PADDING: usize = 64;
+
 /// The memory of parsing, used again from post to post: one per worker.
 #[derive(Default)]
 pub struct Parser {
+    learned: Learned,
     memory: Memory,
     work: Work,
     decoded: Vec<u8>,
@@ -99,15 +102,56 @@ impl Parser {
     /// # Errors
     /// A [`Rejection`] says why nothing may be kept. Verdicts come in this order: the size, the JSON, duplicates at the top level, the
     /// secret; what follows is [`Parsed::Unknown`] at worst.
-    pub fn parse(&mut self, body: &mut [u8], context: &Context<'_>, reuse: Option<Box<Batch>>) -> Result<Parsed, Rejection> {
+    pub fn parse(&mut self, body: &mut Vec<u8>, context: &Context<'_>, reuse: Option<Box<Batch>>) -> Result<Parsed, Rejection> {
+        match self.parse_fast(body, context, reuse) {
+            Some(batch) => Ok(Parsed::Post(batch)),
+            None => self.parse_slow(body, context),
+        }
+    }
+
+    /// Tries the fast road alone, which takes no memory but the batch's own: the post's rows, with the secret's value blanked.
+    ///
+    /// `None` says nothing about the post. `body` is as it was, and [`Parser::parse_slow`] has to judge it.
+    pub fn parse_fast(&mut self, body: &mut Vec<u8>, context: &Context<'_>, reuse: Option<Box<Batch>>) -> Option<Box<Batch>> {
+        let mut batch = reuse.or(self.spare.take()).unwrap_or_default();
+        let length = body.len();
+        let mut secret_at = None;
+        if length <= BODY_BYTES_MAX {
+            begin(&mut batch, context);
+            body.reserve_exact(PADDING);
+            body.resize(length + PADDING, 0);
+            secret_at = fast::parse(body, context.secrets, &mut Rows::new(&mut batch, &mut self.work), &mut self.learned);
+            body.truncate(length);
+        }
+        match secret_at {
+            Some(start) => {
+                blank(body, start);
+                Some(batch)
+            }
+            None => {
+                self.spare = Some(batch);
+                None
+            }
+        }
+    }
+
+    /// Parses by the second road, which reads everything and takes up to [`cost_bytes`] of memory for it. As [`Parser::parse`].
+    ///
+    /// # Errors
+    /// As [`Parser::parse`].
+    pub fn parse_slow(&mut self, body: &mut [u8], context: &Context<'_>) -> Result<Parsed, Rejection> {
         if body.len() > BODY_BYTES_MAX {
             return Err(Rejection::NotJson { reason: "larger than any post" });
         }
-        self.spare = reuse.or(self.spare.take());
         match Form::find(body)? {
             Some(form) => self.parse_form(body, &form, context),
             None => self.parse_json(body, context),
         }
+    }
+
+    /// Takes a batch whose memory serves again for the next post.
+    pub fn give_back(&mut self, batch: Box<Batch>) {
+        self.spare = Some(batch);
     }
 
     /// Bytes of memory held between posts, roughly; a pool drops a parser that one giant post has swollen.
@@ -118,18 +162,11 @@ impl Parser {
 
     fn parse_json(&mut self, body: &mut [u8], context: &Context<'_>) -> Result<Parsed, Rejection> {
         let mut batch = self.spare.take().unwrap_or_default();
-        batch.clear();
-        batch.receiver = Arc::clone(context.receiver);
-        batch.received_at_ms = context.received_at_ms;
-        let work = &mut self.work;
-        let read = self.memory.read(body, |document| {
-            let envelope = Envelope::read(&document, context.secrets)?;
-            batch.repaired = document.repaired;
-            Ok((envelope.secret_at, read_rows(&envelope, &mut Rows::new(&mut batch, work))))
-        });
-        let outcome = read.and_then(|(secret_at, outcome)| {
-            blank_secret(body, secret_at, context.secrets)?;
-            Ok(outcome)
+        begin(&mut batch, context);
+        let told = self.memory.parse(body, context.secrets, &mut Rows::new(&mut batch, &mut self.work));
+        let outcome = told.and_then(|told| {
+            blank_secret(body, told.secret_at, context.secrets)?;
+            Ok(told.outcome)
         });
         match outcome {
             Ok(Ok(())) => Ok(Parsed::Post(batch)),
@@ -147,7 +184,7 @@ impl Parser {
     /// Version 1 is authenticated and kept whole; its events are not read.
     fn parse_form(&mut self, body: &mut [u8], form: &Form, context: &Context<'_>) -> Result<Parsed, Rejection> {
         form.decode(body, &mut self.decoded)?;
-        let secret_at = self.memory.read(&self.decoded, |document: Document<'_>| Ok(Envelope::read(&document, context.secrets)?.secret_at))?;
+        let secret_at = self.memory.secret_at(&self.decoded, context.secrets)?;
         if let Some(start) = secret_at {
             let end = string_end(&self.decoded, start);
             reject_repaired(&self.decoded[start..end], context.secrets)?;
@@ -158,19 +195,22 @@ impl Parser {
     }
 }
 
-fn read_rows(envelope: &Envelope<'_>, rows: &mut Rows<'_>) -> Result<(), &'static str> {
-    match envelope.dialect()? {
-        Dialect::V2(radio) => v2::read(rows, radio, envelope.data),
-        Dialect::V3(radio) => v3::read(rows, radio, envelope.data),
-    }
+fn begin(batch: &mut Batch, context: &Context<'_>) {
+    batch.clear();
+    batch.receiver = Arc::clone(context.receiver);
+    batch.received_at_ms = context.received_at_ms;
 }
 
 fn blank_secret(body: &mut [u8], secret_at: Option<usize>, secrets: Secrets<'_>) -> Result<(), Rejection> {
     let Some(start) = secret_at else { return Ok(()) };
-    let end = string_end(body, start);
-    reject_repaired(&body[start..end], secrets)?;
-    body[start..end].fill(b' ');
+    reject_repaired(&body[start..string_end(body, start)], secrets)?;
+    blank(body, start);
     Ok(())
+}
+
+fn blank(body: &mut [u8], start: usize) {
+    let end = string_end(body, start);
+    body[start..end].fill(b' ');
 }
 
 /// A secret in which something was unreadable is wrong, even where U+FFFD would match: so its blanked bytes never needed a repair

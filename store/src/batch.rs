@@ -55,6 +55,27 @@ impl Batch {
             + self.access_points.capacity() * size_of::<AccessPoint>()
     }
 
+    /// Whether the other batch tells the same of the same post, whatever numbers its strings have; numbers are compared by their bits.
+    #[must_use]
+    pub fn tells_the_same_as(&self, other: &Self) -> bool {
+        let head = |batch: &Self| (batch.received_at_ms, batch.radio, batch.ap, batch.discarded, batch.repaired);
+        let texts = |batch: &'_ Self, texts: &[Text]| texts.iter().map(|&text| batch.texts.get(text).map(str::to_owned)).collect::<Vec<_>>();
+        let same = |ours: &[Text], theirs: &[Text]| texts(self, ours) == texts(other, theirs);
+        self.receiver == other.receiver
+            && head(self) == head(other)
+            && same(&[self.network], &[other.network])
+            && alike(&self.clients, &other.clients, |a, b| (a.mac, a.last_observed_at) == (b.mac, b.last_observed_at) && same(&a.facts(), &b.facts()))
+            && alike(&self.observations, &other.observations, |a, b| Observation { ssid: b.ssid, ..*a } == *b && same(&[a.ssid], &[b.ssid]))
+            && alike(&self.locations, &other.locations, |a, b| {
+                let (ours, theirs) = ([a.floor_plan, a.floor_plan_name], [b.floor_plan, b.floor_plan_name]);
+                (a.observed_at, a.client, a.numbers()) == (b.observed_at, b.client, b.numbers()) && same(&ours, &theirs)
+            })
+            && alike(&self.access_points, &other.access_points, |a, b| {
+                let (ours, theirs) = ([a.name, a.serial, a.tags, a.floor_plan], [b.name, b.serial, b.tags, b.floor_plan]);
+                (a.mac, a.numbers()) == (b.mac, b.numbers()) && same(&ours, &theirs)
+            })
+    }
+
     /// Empties the batch and keeps its memory, for the next post.
     pub fn clear(&mut self) {
         self.received_at_ms = 0;
@@ -69,6 +90,10 @@ impl Batch {
         self.discarded = Discards::default();
         self.repaired = 0;
     }
+}
+
+fn alike<T>(ours: &[T], theirs: &[T], is_same: impl Fn(&T, &T) -> bool) -> bool {
+    ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| is_same(a, b))
 }
 
 /// What heard the client.
@@ -115,6 +140,13 @@ pub struct Client {
     pub last_observed_at: i64,
 }
 
+impl Client {
+    /// All that is told of it.
+    fn facts(&self) -> [Text; 7] {
+        [self.manufacturer, self.os, self.ipv4, self.ipv6, self.hostname, self.user, self.device_name]
+    }
+}
+
 /// One access point heard one client at one time with one signal strength.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Observation {
@@ -153,6 +185,12 @@ pub struct Location {
     pub uncertainty_m: f64,
 }
 
+impl Location {
+    fn numbers(&self) -> [u64; 5] {
+        [self.x_m, self.y_m, self.lat, self.lng, self.uncertainty_m].map(f64::to_bits)
+    }
+}
+
 /// What a post says of an access point. Absent facts are none or NaN.
 #[derive(Clone, Copy, Debug)]
 pub struct AccessPoint {
@@ -174,6 +212,12 @@ pub struct AccessPoint {
     pub lat: f64,
     /// Degrees, WGS84.
     pub lng: f64,
+}
+
+impl AccessPoint {
+    fn numbers(&self) -> [u64; 4] {
+        [self.x_m, self.y_m, self.lat, self.lng].map(f64::to_bits)
+    }
 }
 
 /// Why an observation could not become a row.

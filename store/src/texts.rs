@@ -1,8 +1,9 @@
 //! One arena for the strings of a batch or a group: each distinct string stands once, rows carry a four-byte [`Text`].
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
+use std::ops::Range;
 
-use hashbrown::HashTable;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 /// A string of a [`Texts`] arena, or none.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -47,7 +48,7 @@ pub struct Texts {
     bytes: String,
     ends: Vec<u32>,
     table: HashTable<u32>,
-    hasher: RandomState,
+    hasher: DefaultHashBuilder,
 }
 
 impl Texts {
@@ -58,7 +59,7 @@ impl Texts {
     pub fn intern(&mut self, text: &str) -> Text {
         let Self { bytes, ends, table, hasher } = self;
         let hash = hasher.hash_one(text);
-        if let Some(&found) = table.find(hash, |&at| slice(bytes, ends, at) == text) {
+        if let Some(&found) = table.find(hash, |&at| bytes.as_bytes()[place(ends, at)] == *text.as_bytes()) {
             return Text(found);
         }
         let at = u32::try_from(ends.len()).unwrap_or(u32::MAX);
@@ -115,9 +116,15 @@ impl std::fmt::Debug for Texts {
 }
 
 fn slice<'a>(bytes: &'a str, ends: &[u32], at: u32) -> &'a str {
+    &bytes[place(ends, at)]
+}
+
+/// Where a string stands among the bytes.
+#[inline]
+fn place(ends: &[u32], at: u32) -> Range<usize> {
     let at = at as usize;
     let start = if at == 0 { 0 } else { ends[at - 1] as usize };
-    &bytes[start..ends[at] as usize]
+    start..ends[at] as usize
 }
 
 #[cfg(test)]

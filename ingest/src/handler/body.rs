@@ -13,6 +13,7 @@ use hyper::header::CONTENT_ENCODING;
 use crate::budget::pool::Pool;
 use crate::budget::{Budget, Claim, in_steps};
 use crate::receiver::Outcome;
+use crate::wire::PADDING;
 
 /// Inflate works on pieces of this size and lets others run in between: a piece can become a thousand times as much.
 const GZIP_PIECE: usize = 16 * 1024;
@@ -85,10 +86,10 @@ impl Body {
     }
 
     fn make_room(&mut self, more: usize) -> Result<(), Outcome> {
-        let needed = self.bytes.len() + more;
-        if needed > self.limit {
+        if self.bytes.len() + more > self.limit {
             return Err(Outcome::TooLarge);
         }
+        let needed = self.bytes.len() + more + PADDING;
         if self.bytes.capacity() == 0 && more > 0 {
             self.take_pooled();
         }
@@ -97,7 +98,7 @@ impl Body {
         }
         // Twice what is there, so that a large body is moved a few times only; no more than was promised or is allowed. The
         // claim grows with it and thus stays in proportion to what has arrived.
-        let doubled = (self.bytes.capacity() * 2).min(in_steps(self.promised)).min(in_steps(self.limit));
+        let doubled = (self.bytes.capacity() * 2).min(in_steps(self.promised.saturating_add(PADDING))).min(in_steps(self.limit + PADDING));
         let exact = in_steps(needed);
         let wanted = [doubled.max(exact), exact].into_iter().find(|&wanted| self.claim.grow_to(wanted));
         let wanted = wanted.ok_or(Outcome::ShedMemory)?;

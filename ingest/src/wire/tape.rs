@@ -1,10 +1,21 @@
-//! JSON on a tape: simd-json's flat list of nodes, its memory used again, and small helpers to walk it.
+//! The second road: JSON on a tape, simd-json's flat list of nodes, and small helpers to walk it.
+//!
+//! It takes every body that the fast road leaves, however odd, and tells what is no JSON at all. What it tells is right by definition:
+//! the fast road is held against it.
+
+mod envelope;
+mod v2;
+mod v3;
+mod values;
 
 use std::mem;
 
 use simd_json::{Buffers, INPUT_PADDING, Node, StaticNode, Tape, fill_tape_padded};
 
-use super::{Rejection, repair};
+use super::dialect::Dialect;
+use super::rows::{Rows, Whole, coordinate};
+use super::{Rejection, Secrets, repair};
+use envelope::Envelope;
 
 /// The memory that reading needs: a padded copy of the body, which unescaping writes into, and the tape over it.
 pub(super) struct Memory {
@@ -49,9 +60,31 @@ impl Document<'_> {
     }
 }
 
+/// What an authentic body tells.
+pub(super) struct Told {
+    /// Where the secret's characters begin in the body, behind the quote.
+    pub(super) secret_at: Option<usize>,
+    /// Whether the rows could be told, or why not.
+    pub(super) outcome: Result<(), &'static str>,
+}
+
 impl Memory {
+    /// Parses a body into the rows, which must be empty.
+    pub(super) fn parse(&mut self, body: &[u8], secrets: Secrets<'_>, rows: &mut Rows<'_>) -> Result<Told, Rejection> {
+        self.read(body, |document| {
+            let envelope = Envelope::read(&document, secrets)?;
+            rows.batch.repaired = document.repaired;
+            Ok(Told { secret_at: envelope.secret_at, outcome: read_rows(&envelope, rows) })
+        })
+    }
+
+    /// Where the secret of a body stands whose rows are not wanted, if it is right.
+    pub(super) fn secret_at(&mut self, body: &[u8], secrets: Secrets<'_>) -> Result<Option<usize>, Rejection> {
+        self.read(body, |document| Ok(Envelope::read(&document, secrets)?.secret_at))
+    }
+
     /// Reads JSON and walks it. What plain JSON forbids and the API sends nevertheless is repaired in a second attempt.
-    pub(super) fn read<T>(&mut self, body: &[u8], mut walk: impl FnMut(Document<'_>) -> Result<T, Rejection>) -> Result<T, Rejection> {
+    fn read<T>(&mut self, body: &[u8], mut walk: impl FnMut(Document<'_>) -> Result<T, Rejection>) -> Result<T, Rejection> {
         self.copy.clear();
         // At once and exactly: the padding must not double what a large body takes.
         self.copy.reserve_exact(body.len() + INPUT_PADDING);
@@ -99,6 +132,13 @@ impl Memory {
         }
         self.tape = tape.reset();
         outcome
+    }
+}
+
+fn read_rows(envelope: &Envelope<'_>, rows: &mut Rows<'_>) -> Result<(), &'static str> {
+    match envelope.dialect()? {
+        Dialect::V2(radio) => v2::read(rows, radio, envelope.data),
+        Dialect::V3(radio) => v3::read(rows, radio, envelope.data),
     }
 }
 
@@ -154,7 +194,7 @@ impl<'t> Value<'t> {
             [Node::String(text)] => text.parse().unwrap_or(f64::NAN),
             _ => f64::NAN,
         };
-        if number.is_finite() { number + 0.0 } else { f64::NAN }
+        coordinate(number)
     }
 
     /// What stands where a whole number belongs.
@@ -168,17 +208,6 @@ impl<'t> Value<'t> {
             _ => Whole::Absent,
         }
     }
-}
-
-/// A whole number, told as a number or a string, perhaps with a fraction of zero or an exponent.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Whole {
-    /// The number.
-    Number(i64),
-    /// Null, empty, missing, or of a type that no number has.
-    Absent,
-    /// Something else: a broken number, a word, or more than 64 bits.
-    Unreadable,
 }
 
 fn whole_float(number: f64) -> Whole {

@@ -1,6 +1,7 @@
 //! Tables of good and malformed bodies, and what they share: a post is parsed twice, the second time from the blanked bytes as a
 //! replay does, and both must tell the same.
 
+mod fast;
 mod json;
 mod properties;
 mod rulings;
@@ -8,6 +9,7 @@ mod v2;
 mod v3;
 mod verdicts;
 
+use std::cell::RefCell;
 use std::fmt::Write;
 
 use store::batch::Discard;
@@ -41,12 +43,35 @@ pub(super) fn heard(more: &str) -> String {
     format!(r#"{{"clientMac":"02:00:00:00:0c:01","seenEpoch":{},"rssi":30{more}}}"#, RECEIVED - 60)
 }
 
-/// What a body becomes, and the blanked bytes.
+/// What a body becomes, and the blanked bytes. Both roads must tell the same, whatever the fast one has learned from the posts before.
 pub(super) fn parse_bytes(body: &[u8], secrets: Secrets<'_>) -> (Result<Parsed, Rejection>, Vec<u8>) {
-    let mut body = body.to_vec();
     let receiver = Arc::from("mall");
     let context = Context { receiver: &receiver, secrets, received_at_ms: RECEIVED * 1_000 };
-    (Parser::default().parse(&mut body, &context, None), body)
+    let (mut by_slow, mut by_both) = (body.to_vec(), body.to_vec());
+    let slow = Parser::default().parse_slow(&mut by_slow, &context);
+    let both = LEARNED.with_borrow_mut(|parser| parser.parse(&mut by_both, &context, None));
+    assert_eq!(both.as_ref().map(told), slow.as_ref().map(told), "{:?}", String::from_utf8_lossy(body));
+    if let (Ok(Parsed::Post(both)), Ok(Parsed::Post(slow))) = (&both, &slow) {
+        assert!(both.tells_the_same_as(slow), "{:?}", String::from_utf8_lossy(body));
+    }
+    if slow.is_ok() {
+        assert_eq!(by_both, by_slow);
+    }
+    (both, by_both)
+}
+
+/// Whether the fast road reads this body alone.
+pub(super) fn is_fast(body: impl AsRef<[u8]>) -> bool {
+    let receiver = Arc::from("mall");
+    let context = Context { receiver: &receiver, secrets: Secrets::Any(&[Secret::new(SECRET.to_owned())]), received_at_ms: RECEIVED * 1_000 };
+    let mut bytes = body.as_ref().to_vec();
+    let batch = LEARNED.with_borrow_mut(|parser| parser.parse_fast(&mut bytes, &context, None));
+    assert!(batch.is_some() || bytes == body.as_ref(), "a body that is left is untouched");
+    batch.is_some()
+}
+
+thread_local! {
+    static LEARNED: RefCell<Parser> = RefCell::default();
 }
 
 /// What a body becomes with the tests' secret.

@@ -54,8 +54,10 @@ async fn a_body_that_cannot_claim_more_is_503_and_gives_back_what_it_had() {
 async fn what_parsing_takes_is_claimed_too() {
     let server = Running::start_with(scarce, Tls::Http1).await;
     let mut peer = server.connect().await;
-    // The body fits, its tables would not.
-    assert_eq!(peer.post("", padded_post(180_000)).await.status, 503);
+    // The body fits. A usual one needs no more; of one that is spelled oddly the tables would not fit.
+    assert_eq!(peer.post("", padded_post(180_000)).await.status, 200);
+    let odd = String::from_utf8(padded_post(180_000)).unwrap().replace("\"type\"", "\"typ\\u0065\"");
+    assert_eq!(peer.post("", odd.into_bytes()).await.status, 503);
     assert_eq!(peer.post("", post_body()).await.status, 200, "the connection goes on: the body was read");
     assert_eq!(server.counts().of(Outcome::ShedMemory), 1);
     server.finish().await;

@@ -5,8 +5,9 @@ use store::batch::{AccessPoint, Client, Discard, Location, Observation, Radio};
 use store::mac::Mac;
 use store::texts::Text;
 
-use super::rows::{Rows, dbm, host_and_address, mac, pair, uncertainty};
-use super::tape::Value;
+use super::Value;
+use super::values::{dbm, mac, pair, uncertainty};
+use crate::wire::rows::Rows;
 
 /// Reads `data` into the batch, or says why it cannot be read at all.
 pub(super) fn read(rows: &mut Rows<'_>, radio: Radio, data: Value<'_>) -> Result<(), &'static str> {
@@ -49,7 +50,7 @@ fn read_access_point(rows: &mut Rows<'_>, ap: Value<'_>) {
     let Ok(mac) = mac(address) else { return };
     let (lat, lng) = pair(plan.lat, plan.lng);
     let (x_m, y_m) = plan.place();
-    let ap = AccessPoint { mac, name: rows.text(name), serial: rows.text(serial), tags: rows.tags(tags), floor_plan: plan.id(rows), x_m, y_m, lat, lng };
+    let ap = AccessPoint { mac, name: rows.text(name), serial: rows.text(serial), tags: rows.tags_of(tags), floor_plan: plan.id(rows), x_m, y_m, lat, lng };
     rows.batch.access_points.push(ap);
 }
 
@@ -127,17 +128,17 @@ fn read_entry(rows: &mut Rows<'_>, entry: &Entry<'_>) {
 
 fn add_client(rows: &mut Rows<'_>, mac: Mac, entry: &Entry<'_>) -> u32 {
     // Addresses come without a host name here, but a slash would not be part of them either.
-    let (host4, ipv4) = host_and_address(entry.ipv4.string().unwrap_or_default());
-    let (host6, ipv6) = host_and_address(entry.ipv6.string().unwrap_or_default());
+    let (host4, ipv4) = rows.host_and_address(entry.ipv4.string().unwrap_or_default());
+    let (host6, ipv6) = rows.host_and_address(entry.ipv6.string().unwrap_or_default());
     let client = Client {
         mac,
         manufacturer: rows.text(entry.manufacturer),
         os: rows.text(entry.os),
-        ipv4: rows.intern(ipv4),
-        ipv6: rows.intern(ipv6),
-        hostname: rows.intern(if host4.is_empty() { host6 } else { host4 }),
+        ipv4,
+        ipv6,
+        hostname: if host4.is_none() { host6 } else { host4 },
         user: rows.text(entry.user),
-        device_name: rows.device_name(entry.name),
+        device_name: rows.device_name_of(entry.name),
         last_observed_at: 0,
     };
     rows.add_client(client)

@@ -4,9 +4,9 @@ use store::batch::{AccessPoint, Client, Discard, Location, Observation, Radio};
 use store::mac::Mac;
 use store::texts::Text;
 
-use super::rows::{Rows, dbm, host_and_address, mac, pair, uncertainty};
-use super::tape::{Value, Whole};
-use super::time;
+use super::Value;
+use super::values::{dbm, mac, pair, uncertainty};
+use crate::wire::rows::{NOISE_FLOOR_DBM, Rows, seen_seconds};
 
 /// Reads `data` into the batch, or says why it cannot be read at all.
 pub(super) fn read(rows: &mut Rows<'_>, radio: Radio, data: Value<'_>) -> Result<(), &'static str> {
@@ -25,7 +25,7 @@ pub(super) fn read(rows: &mut Rows<'_>, radio: Radio, data: Value<'_>) -> Result
     rows.batch.radio = radio;
     rows.batch.ap = ap;
     if let Some(mac) = ap {
-        let tags = rows.tags(tags);
+        let tags = rows.tags_of(tags);
         rows.batch.access_points.push(AccessPoint {
             mac,
             name: Text::NONE,
@@ -86,15 +86,6 @@ impl<'t> Entry<'t> {
         }
         entry
     }
-
-    /// The epoch stands, and the text when the epoch says nothing.
-    fn seconds(&self) -> Option<i64> {
-        match self.seen_epoch.whole() {
-            Whole::Absent | Whole::Number(0) => self.seen_time.string().and_then(time::seconds),
-            Whole::Number(seconds) => Some(seconds),
-            Whole::Unreadable => None,
-        }
-    }
 }
 
 fn read_entry(rows: &mut Rows<'_>, ap: Result<Mac, Discard>, entry: &Entry<'_>) {
@@ -102,7 +93,7 @@ fn read_entry(rows: &mut Rows<'_>, ap: Result<Mac, Discard>, entry: &Entry<'_>) 
         Ok(mac) => add_client(rows, mac, entry),
         Err(reason) => return rows.batch.discarded.count(reason),
     };
-    let time = rows.time(entry.seconds());
+    let time = rows.time(seen_seconds(entry.seen_epoch.whole(), entry.seen_time.string()));
     let rows_before = rows.batch.observations.len() + rows.batch.locations.len();
     match observation(rows, client, ap, time, entry) {
         Ok(observation) => rows.batch.observations.push(observation),
@@ -125,17 +116,17 @@ fn observation(rows: &mut Rows<'_>, client: u32, ap: Result<Mac, Discard>, time:
 }
 
 fn add_client(rows: &mut Rows<'_>, mac: Mac, entry: &Entry<'_>) -> u32 {
-    let (host4, ipv4) = host_and_address(entry.ipv4.string().unwrap_or_default());
-    let (host6, ipv6) = host_and_address(entry.ipv6.string().unwrap_or_default());
+    let (host4, ipv4) = rows.host_and_address(entry.ipv4.string().unwrap_or_default());
+    let (host6, ipv6) = rows.host_and_address(entry.ipv6.string().unwrap_or_default());
     let client = Client {
         mac,
         manufacturer: rows.text(entry.manufacturer),
         os: rows.text(entry.os),
-        ipv4: rows.intern(ipv4),
-        ipv6: rows.intern(ipv6),
-        hostname: rows.intern(if host4.is_empty() { host6 } else { host4 }),
+        ipv4,
+        ipv6,
+        hostname: if host4.is_none() { host6 } else { host4 },
         user: Text::NONE,
-        device_name: rows.device_name(entry.name),
+        device_name: rows.device_name_of(entry.name),
         last_observed_at: 0,
     };
     rows.add_client(client)
@@ -175,6 +166,3 @@ fn read_location(rows: &mut Rows<'_>, client: u32, observed_at: i64, location: V
         rows.locate(row);
     }
 }
-
-/// Wi-Fi strengths of 0 and more are told above this floor.
-const NOISE_FLOOR_DBM: i64 = -95;

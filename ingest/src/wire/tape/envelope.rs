@@ -1,9 +1,8 @@
 //! The envelope of every JSON post: the secret, which is judged first, and what decides the dialect.
 
-use store::batch::Radio;
-
-use super::tape::{Document, Value};
-use super::{Rejection, Secrets};
+use super::{Document, Value};
+use crate::wire::dialect::{self, Dialect};
+use crate::wire::{Rejection, Secrets};
 
 /// An authentic post's four members, of which the secret is only a place by now.
 pub(super) struct Envelope<'t> {
@@ -13,14 +12,6 @@ pub(super) struct Envelope<'t> {
     pub(super) data: Value<'t>,
     version: Value<'t>,
     kind: Value<'t>,
-}
-
-/// Who reads `data`, and what radio heard all of it.
-pub(super) enum Dialect {
-    /// One access point's post.
-    V2(Radio),
-    /// One network's post.
-    V3(Radio),
 }
 
 impl<'t> Envelope<'t> {
@@ -47,25 +38,16 @@ impl<'t> Envelope<'t> {
 
     /// The dialect, or why there is none.
     pub(super) fn dialect(&self) -> Result<Dialect, &'static str> {
-        match (major(self.version).ok_or("version")?, self.kind.string().unwrap_or_default()) {
-            (2, "DevicesSeen") => Ok(Dialect::V2(Radio::Wifi)),
-            (2, "BluetoothDevicesSeen") => Ok(Dialect::V2(Radio::Ble)),
-            (3, "WiFi") => Ok(Dialect::V3(Radio::Wifi)),
-            // The documents say BLE, the cloud sends Bluetooth.
-            (3, "Bluetooth" | "BLE") => Ok(Dialect::V3(Radio::Ble)),
-            (2 | 3, _) => Err("type"),
-            _ => Err("version"),
-        }
+        Dialect::of(major(self.version), self.kind.string().unwrap_or_default())
     }
 }
 
-/// The major part of a version: users cannot choose the minor one, and it changes at any time.
+/// The major part of a version, which may be a number too.
 fn major(version: Value<'_>) -> Option<i64> {
-    if let Some(text) = version.string() {
-        let leading = text.split_once('.').map_or(text, |(leading, _)| leading);
-        if !leading.is_empty() && leading.bytes().all(|byte| byte.is_ascii_digit()) {
-            return leading.parse().ok();
-        }
+    if let Some(text) = version.string()
+        && let Some(major) = dialect::major(text)
+    {
+        return Some(major);
     }
     let number = version.number();
     // A cast of NaN or of a giant saturates to a version that nobody has.
