@@ -2,8 +2,10 @@
 //! compared first, and mostly is it.
 #![allow(unsafe_code)]
 
+use std::num::NonZeroU8;
+
 use super::kernel::Kernel;
-use super::scan::{Raw, Scan};
+use super::scan::{COMMA, Raw, Scan, some};
 use super::skip;
 
 /// The keys of one type of object, each known by its number.
@@ -28,8 +30,9 @@ impl Keys {
     }
 }
 
-/// A key, ready to be compared in one go: its bytes with quotes and colon.
+/// A key, ready to be compared in one go: its bytes with quotes and colon. Aligned so that finding it by its number is a shift.
 #[derive(Clone, Copy)]
+#[repr(align(64))]
 struct Key {
     name: &'static str,
     pattern: [u8; 16],
@@ -77,14 +80,14 @@ pub(super) struct Members<'o> {
     seen: u32,
     last: usize,
     /// What must stand before the next key.
-    before: u8,
+    before: NonZeroU8,
 }
 
 impl<'o> Members<'o> {
     /// Of the object that comes next in the scan.
     #[inline(always)]
     pub(super) fn new(keys: &'static Keys, order: &'o mut Order) -> Self {
-        Self { keys, order, seen: 0, last: FIRST, before: b'{' }
+        Self { keys, order, seen: 0, last: FIRST, before: OPENER }
     }
 
     /// Whether a key was there.
@@ -101,61 +104,54 @@ impl<'o> Members<'o> {
     pub(super) fn next<K: Kernel>(&mut self, scan: &mut Scan<'_, K>) -> Option<Option<usize>> {
         loop {
             scan.blank();
-            if !scan.next_is(self.before) {
-                return (self.before == b',' && scan.next_is(b'}')).then_some(None);
+            if !scan.next_is_some(self.before) {
+                return (self.before == COMMA && scan.next_is(b'}')).then_some(None);
             }
-            let slot = &mut self.order.0[self.last % SLOTS];
-            let mut key = usize::from(*slot) % SLOTS;
+            let mut key = usize::from(self.order.0[self.last]) % SLOTS;
             if !scan.key(&self.keys.known[key]) {
-                match self.other(*scan)? {
-                    (Found::Known(found), behind) => (key, *scan) = (found, behind),
-                    (Found::Nothing, behind) => {
-                        *scan = behind;
-                        continue;
-                    }
-                    (Found::End, behind) => {
-                        *scan = behind;
-                        return Some(None);
-                    }
+                // Everything by value, so that the members themselves stay in registers.
+                let (found, behind) = other(self.keys, key, self.before == OPENER, *scan)?;
+                (*scan, self.before) = (behind, COMMA);
+                match found {
+                    Found::Known(found) => key = found,
+                    Found::Nothing => continue,
+                    Found::End => return Some(None),
                 }
+                self.order.0[self.last] = key as u8;
             }
             let bit = 1 << key;
             if self.seen & bit != 0 {
                 return None;
             }
-            (self.seen, self.last, self.before) = (self.seen | bit, key, b',');
+            (self.seen, self.last, self.before) = (self.seen | bit, key, COMMA);
             scan.blank();
             return Some(Some(key));
         }
     }
+}
 
-    /// What stands there instead of the expected key: perhaps that one behind white space, perhaps nothing at all.
-    #[inline(never)]
-    fn other<'b, K: Kernel>(&mut self, mut scan: Scan<'b, K>) -> Option<(Found, Scan<'b, K>)> {
-        scan.blank();
-        if self.before == b'{' && scan.next_is(b'}') {
-            return Some((Found::End, scan));
-        }
-        let slot = &mut self.order.0[self.last % SLOTS];
-        let expected = usize::from(*slot) % SLOTS;
-        if scan.key(&self.keys.known[expected]) {
-            return Some((Found::Known(expected), scan));
-        }
-        // An escape may spell any name.
-        let Raw::Plain(name) = scan.string()? else { return None };
-        scan.blank();
-        scan.take(b':')?;
-        if let Some(found) = self.keys.known.iter().position(|key| key.name == name && key.length > 0) {
-            *slot = found as u8;
-            return Some((Found::Known(found), scan));
-        }
-        if self.keys.foreign.contains(&name) {
-            return None;
-        }
-        scan.blank();
-        self.before = b',';
-        Some((Found::Nothing, skip::value(scan)?))
+/// What stands there instead of the expected key: perhaps that one behind white space, perhaps nothing at all.
+#[inline(never)]
+fn other<'b, K: Kernel>(keys: &'static Keys, expected: usize, is_first: bool, mut scan: Scan<'b, K>) -> Option<(Found, Scan<'b, K>)> {
+    scan.blank();
+    if is_first && scan.next_is(b'}') {
+        return Some((Found::End, scan));
     }
+    if scan.key(&keys.known[expected]) {
+        return Some((Found::Known(expected), scan));
+    }
+    // An escape may spell any name.
+    let Raw::Plain(name) = scan.string()? else { return None };
+    scan.blank();
+    scan.take(b':')?;
+    if let Some(found) = keys.known.iter().position(|key| key.name == name && key.length > 0) {
+        return Some((Found::Known(found), scan));
+    }
+    if keys.foreign.contains(&name) {
+        return None;
+    }
+    scan.blank();
+    Some((Found::Nothing, skip::value(scan)?))
 }
 
 enum Found {
@@ -180,6 +176,7 @@ impl<K: Kernel> Scan<'_, K> {
     }
 }
 
+const OPENER: NonZeroU8 = some(b'{');
 /// More than any type of object has keys. A power of two, so that a remainder is a mask.
 const SLOTS: usize = 16;
 /// The slot of an [`Order`] that no key has.

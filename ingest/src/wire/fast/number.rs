@@ -49,7 +49,8 @@ impl<K: Kernel> Scan<'_, K> {
                 return None;
             }
         }
-        if matches!(self.peek(), b'e' | b'E' | b'.' | b'0'..=b'9') {
+        // Whatever else goes on here is found to be wrong by whoever reads on.
+        if self.peek() | 0x20 == b'e' {
             return None;
         }
         let number = nearest(mantissa, places)?;

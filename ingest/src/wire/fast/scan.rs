@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
+use std::num::NonZeroU8;
 
 use super::kernel::Kernel;
 use crate::wire::PADDING;
@@ -82,10 +83,16 @@ impl<'b, K: Kernel> Scan<'b, K> {
         self.next_is(byte).then_some(())
     }
 
-    /// Reads one byte if it is this one, which must not be zero.
+    /// Reads one byte if it is this one.
     #[inline(always)]
     pub(super) fn next_is(&mut self, byte: u8) -> bool {
-        let is = self.peek() == byte && byte != 0;
+        NonZeroU8::new(byte).is_some_and(|byte| self.next_is_some(byte))
+    }
+
+    /// As [`Scan::next_is`], for a byte that is known only when it is looked for.
+    #[inline(always)]
+    pub(super) fn next_is_some(&mut self, byte: NonZeroU8) -> bool {
+        let is = self.peek() == byte.get();
         if is {
             // SAFETY: the byte is not zero.
             unsafe { self.pass(1) };
@@ -148,26 +155,26 @@ impl<'b, K: Kernel> Scan<'b, K> {
 /// The elements of an array being read.
 pub(super) struct Elements {
     /// What must stand before the next element.
-    before: u8,
+    before: NonZeroU8,
 }
 
 impl Elements {
     /// Of the array that comes next in the scan.
     #[inline(always)]
     pub(super) fn new() -> Self {
-        Self { before: b'[' }
+        Self { before: OPENER }
     }
 
     /// Reads on to the next element, which the caller reads: whether there is one.
     #[inline(always)]
     pub(super) fn next<K: Kernel>(&mut self, scan: &mut Scan<'_, K>) -> Option<bool> {
         scan.blank();
-        if !scan.next_is(self.before) {
-            return (self.before == b',' && scan.next_is(b']')).then_some(false);
+        if !scan.next_is_some(self.before) {
+            return (self.before == COMMA && scan.next_is(b']')).then_some(false);
         }
         scan.blank();
-        if self.before == b'[' {
-            self.before = b',';
+        if self.before == OPENER {
+            self.before = COMMA;
             return Some(!scan.next_is(b']'));
         }
         Some(true)
@@ -216,3 +223,15 @@ fn long_string<'b, K: Kernel>(start: Scan<'b, K>) -> Option<(Raw<'b>, Scan<'b, K
     scan.skip(1)?;
     Some((if escapes { Raw::Escaped(text) } else { Raw::Plain(text) }, scan))
 }
+
+/// A byte that is not zero.
+pub(super) const fn some(byte: u8) -> NonZeroU8 {
+    match NonZeroU8::new(byte) {
+        Some(byte) => byte,
+        None => NonZeroU8::MIN,
+    }
+}
+
+/// What stands between elements and between members.
+pub(super) const COMMA: NonZeroU8 = some(b',');
+const OPENER: NonZeroU8 = some(b'[');

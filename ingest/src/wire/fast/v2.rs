@@ -226,4 +226,4 @@ const UNC: usize = 2;
 const X: usize = 3;
 
 /// Floor plans that one access point is on: more are left to the second road.
-const FLOORS_MAX: usize = 8;
+const FLOORS_MAX: usize = 4;

@@ -100,9 +100,11 @@ fn digits(window: &[u8; 16]) -> (usize, u64) {
 #[inline]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]
 fn mac(window: &[u8; 32]) -> Option<u64> {
-    let (is_address, bits) = octets(eight(window, 0), eight(window, 9));
-    let colons = [2, 5, 8, 11, 14].iter().fold(0, |other, &at| other | (window[at] ^ b':'));
-    (is_address && colons == 0).then_some(bits)
+    let (first, second) = (eight(window, 0), eight(window, 9));
+    let colons = _mm_cmpeq_epi8(_mm_set_epi64x(second, first), _mm_set1_epi8(b':'.cast_signed()));
+    let has_colons = _mm_movemask_epi8(colons) == !HEXADECIMAL & 0xffff && window[8] == b':';
+    let (is_address, bits) = octets(first, second);
+    if has_colons && is_address { Some(bits) } else { None }
 }
 
 #[inline]
