@@ -4,5 +4,12 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod bodies;
+// A server of its own, as the tests have one.
+#[path = "../store/tests/it/cluster.rs"]
+mod cluster;
+pub mod database;
+pub mod load;
+pub mod process;
 pub mod rounds;
+pub mod server;
 pub mod typed;

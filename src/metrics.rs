@@ -27,6 +27,7 @@ pub(crate) const STORE_DEFAULT_PARTITION_ROWS: &str = "footfall_store_default_pa
 pub(crate) const ACCOUNTING_MISMATCH: &str = "footfall_accounting_mismatch";
 /// Bytes of the repeat filter.
 pub(crate) const REPEAT_FILTER_BYTES: &str = "footfall_repeat_filter_bytes";
+pub(crate) const KNOWN_FACTS_BYTES: &str = "footfall_known_facts_bytes";
 
 /// All of them, for registration and for docs/metrics.md.
 pub(crate) const ALL: &[Described] = &[
@@ -42,6 +43,7 @@ pub(crate) const ALL: &[Described] = &[
     (STORE_DEFAULT_PARTITION_ROWS, "gauge", "Rows in Postgres' default partitions. Must be zero."),
     (ACCOUNTING_MISMATCH, "gauge", "Observations told less observations with an outcome, whenever all is applied. Must be zero."),
     (REPEAT_FILTER_BYTES, "gauge", "Bytes of the repeat filter."),
+    (KNOWN_FACTS_BYTES, "gauge", "Bytes held for what the store is known to say of clients and access points; 200 MB at most."),
 ];
 
 /// Every metric of the process.

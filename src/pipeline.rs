@@ -95,7 +95,11 @@ impl<S: Store> Pipeline<S> {
                 return;
             }
             match self.drain().await {
-                Drained::Stopped => return,
+                Drained::Stopped => {
+                    // Tried once; a store that is away finds it in its own rows at the next start.
+                    let _ = self.settle().await;
+                    return;
+                }
                 Drained::Fenced => {
                     self.fence("another process has taken over this journal's cursor");
                     return;
@@ -147,11 +151,12 @@ impl<S: Store> Pipeline<S> {
         let since = self.fold.start(newest.div_euclid(1_000));
         let Self { store, fold, .. } = self;
         store.recent(since, &mut |stored| fold.remember(stored)).await?;
+        store.catch_up(since).await?;
         self.cursor = Some(cursor);
         self.source.seek(cursor.position.max(first));
         self.report.moved(cursor.position);
         self.journal.applied(cursor.position);
-        metrics::gauge!(crate::metrics::REPEAT_FILTER_BYTES).set(self.fold.filter_bytes() as f64);
+        self.measure();
         tracing::info!(store = self.store.kind(), cursor = %cursor.position, backlog = next.0.saturating_sub(cursor.position.0), "store attached");
         Ok(())
     }
@@ -168,10 +173,14 @@ impl<S: Store> Pipeline<S> {
                 if more_to_tidy {
                     continue;
                 }
-                tokio::select! {
-                    () = self.source.work() => {}
+                let idle = if self.fold.has_put_off() { SETTLE_AFTER } else { MAINTENANCE_EVERY };
+                let rested = tokio::select! {
+                    () = self.source.work() => false,
                     _ = self.stop.wait_for(|stop| *stop) => return Drained::Stopped,
-                    () = tokio::time::sleep(MAINTENANCE_EVERY) => {}
+                    () = tokio::time::sleep(idle) => true,
+                };
+                if rested && let ControlFlow::Break(ended) = self.settle().await {
+                    return ended;
                 }
                 continue;
             }
@@ -187,6 +196,16 @@ impl<S: Store> Pipeline<S> {
                 return Drained::Stopped;
             }
         }
+    }
+
+    /// Writes what was put off while there was more to do.
+    async fn settle(&mut self) -> ControlFlow<Drained> {
+        let has_group = self.cursor.is_none_or(|cursor| cursor.position != self.source.next_position());
+        if has_group || !self.fold.has_put_off() {
+            return ControlFlow::Continue(());
+        }
+        self.fold.settle();
+        self.commit_group(true).await
     }
 
     /// Fills a group with whatever waits, up to the limit of rows.
@@ -276,6 +295,11 @@ impl<S: Store> Pipeline<S> {
         self.cursor = None;
     }
 
+    fn measure(&self) {
+        metrics::gauge!(crate::metrics::REPEAT_FILTER_BYTES).set(self.fold.filter_bytes() as f64);
+        metrics::gauge!(crate::metrics::KNOWN_FACTS_BYTES).set(self.fold.known_bytes() as f64);
+    }
+
     fn advance(&self) -> Option<Advance> {
         let cursor = self.cursor?;
         Some(Advance { journal: self.journal.id(), epoch: cursor.epoch, from: cursor.position, to: self.source.next_position() })
@@ -299,6 +323,8 @@ fn new_fold(settings: &Settings) -> Fold {
 
 /// How often partitions and retention are looked after.
 const MAINTENANCE_EVERY: Duration = Duration::from_secs(60);
+/// How long nothing must come before what was put off is written.
+const SETTLE_AFTER: Duration = Duration::from_secs(2);
 /// How long to wait when the schema is not as it must be: a person has to act.
 const PAUSE: Duration = Duration::from_secs(10);
 /// Records set aside with one group at most.

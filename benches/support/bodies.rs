@@ -87,8 +87,10 @@ impl Post {
         let origin = self.origin;
         let (from, to) = (time(self.until - 60), time(self.until));
         write!(json, r#"{{"version":"3.0","secret":"{SECRET}","type":"{kind}","data":{{"networkId":"L_{origin:018}","startTime":"{from}","endTime":"{to}","reportingAps":["#).unwrap();
+        // The same in every post: an access point does not move.
+        let mut place = ChaCha8Rng::seed_from_u64(u64::from(origin));
         for ap in 0..ACCESS_POINTS {
-            let [lat, lng, _, x, y] = spot(dice);
+            let [lat, lng, _, x, y] = spot(&mut place);
             let (comma, mac) = (if ap > 0 { "," } else { "" }, access_point(origin, ap));
             write!(
                 json,

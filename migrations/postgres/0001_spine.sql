@@ -76,14 +76,14 @@ CREATE TABLE post (
     minute timestamptz NOT NULL,
     source integer NOT NULL,
     posts bigint NOT NULL,
-    observations bigint NOT NULL,
-    PRIMARY KEY (minute, source)
+    observations bigint NOT NULL
 ) PARTITION BY RANGE (minute);
 CREATE TABLE post_default PARTITION OF post DEFAULT;
-COMMENT ON TABLE post IS 'How much arrived per source and minute, partitioned by UTC day; people read the view posts.';
+CREATE INDEX post_minute ON post USING brin (minute);
+COMMENT ON TABLE post IS 'How much arrived per source and minute, a row for each transaction that tells of it, partitioned by UTC day; people read the view posts, which adds up.';
 COMMENT ON COLUMN post.minute IS 'Minute of arrival.';
 COMMENT ON COLUMN post.source IS 'Receiver, network, posting access point (v2) and radio, in source.';
-COMMENT ON COLUMN post.posts IS 'Posts that arrived.';
+COMMENT ON COLUMN post.posts IS 'Posts that arrived, of those that this row counts.';
 COMMENT ON COLUMN post.observations IS 'Observations that they told, repeats and discarded ones too.';
 
 CREATE TABLE access_point (

@@ -138,12 +138,13 @@ SELECT
     lpad(to_hex(s.ap), 12, '0')::macaddr::text AS ap,
     CASE s.radio WHEN 0 THEN 'wifi' ELSE 'ble' END AS radio,
     p.minute,
-    p.posts,
-    p.observations
+    sum(p.posts)::bigint AS posts,
+    sum(p.observations)::bigint AS observations
 FROM post p
 JOIN source s ON s.id = p.source
 JOIN dictionary r ON r.id = s.receiver
-LEFT JOIN dictionary n ON n.id = s.network;
+LEFT JOIN dictionary n ON n.id = s.network
+GROUP BY r.value, n.value, s.ap, s.radio, p.minute;
 COMMENT ON VIEW posts IS 'How much arrived, per source and minute.';
 COMMENT ON COLUMN posts.receiver IS 'Receiver that took the posts.';
 COMMENT ON COLUMN posts.network IS 'Id of the Meraki network; null in v2.';

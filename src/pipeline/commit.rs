@@ -12,10 +12,14 @@ use super::{Drained, Pipeline};
 impl<S: Store> Pipeline<S> {
     /// Commits the gathered group, and returns when it is in the store. Breaks when applying must end.
     pub(super) async fn commit(&mut self) -> ControlFlow<Drained> {
+        self.commit_group(false).await
+    }
+
+    /// As [`Pipeline::commit`]; a group that is closed is written as it stands.
+    pub(super) async fn commit_group(&mut self, mut closed: bool) -> ControlFlow<Drained> {
         let Some(advance) = self.advance() else { return ControlFlow::Break(Drained::Stopped) };
-        let mut settled = false;
         loop {
-            let error = match self.try_commit(&advance, &mut settled).await {
+            let error = match self.try_commit(&advance, &mut closed).await {
                 Ok(()) => {
                     self.committed(&advance);
                     return ControlFlow::Continue(());
@@ -37,11 +41,12 @@ impl<S: Store> Pipeline<S> {
         }
     }
 
-    async fn try_commit(&mut self, advance: &Advance, settled: &mut bool) -> Result<(), WriteError> {
+    async fn try_commit(&mut self, advance: &Advance, closed: &mut bool) -> Result<(), WriteError> {
         self.put_aside()?;
-        if !*settled {
+        if !*closed {
             self.settle_old().await?;
-            *settled = true;
+            self.fold.close();
+            *closed = true;
         }
         loop {
             let started = Instant::now();
@@ -138,8 +143,9 @@ impl<S: Store> Pipeline<S> {
                 // A takeover raises the epoch; a lower one is that of an older copy of the database.
                 Ok(Some(cursor)) if cursor.epoch > advance.epoch => return Reread::Ended(Drained::Fenced),
                 Ok(Some(cursor)) if cursor.epoch < advance.epoch => return Reread::Ended(Drained::Rewound(cursor.position)),
-                Ok(Some(cursor)) if cursor.position == advance.to => return Reread::Committed,
+                // First, because a group that moves nothing cannot be told from one that was not written; it is written again.
                 Ok(Some(cursor)) if cursor.position == advance.from => return Reread::Untouched,
+                Ok(Some(cursor)) if cursor.position == advance.to => return Reread::Committed,
                 Ok(Some(cursor)) if cursor.position < advance.from => return Reread::Ended(Drained::Rewound(cursor.position)),
                 Ok(Some(_)) => return Reread::Ended(Drained::Fenced),
                 Ok(None) => WriteError::new(
@@ -173,7 +179,7 @@ impl<S: Store> Pipeline<S> {
         self.source.committed(advance.to);
         self.journal.applied(advance.to);
         self.fold.clear();
-        metrics::gauge!(crate::metrics::REPEAT_FILTER_BYTES).set(self.fold.filter_bytes() as f64);
+        self.measure();
         self.report.audit(&self.journal.durable());
     }
 }

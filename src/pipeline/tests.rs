@@ -47,6 +47,8 @@ struct Inner {
     poison_rssi: Option<i8>,
     connected: bool,
     writes: usize,
+    /// Of each committed group: observations, and when its clients were seen last.
+    groups: Vec<(usize, Vec<i64>)>,
 }
 
 #[derive(Clone, Default)]
@@ -117,6 +119,7 @@ impl Store for Scripted {
             return Err(WriteError::new(Class::Data, "a row is refused"));
         }
         inner.rows.extend(&group.observations);
+        inner.groups.push((group.observations.len(), group.clients.iter().map(|row| row.last_seen - NOW_MS / 1_000).collect()));
         inner.cursor.as_mut().unwrap().position = advance.to;
         if let Some(Act::CommitAndLose) = act {
             inner.connected = false;
@@ -145,6 +148,10 @@ impl Store for Scripted {
         group.sources.push(store::group::Source { receiver, network: Text::NONE, ap: Some(Mac::from_bits(7)), radio: store::batch::Radio::Wifi });
         group.observations = self.inner().rows.iter().map(|row| ObservationRow { source: 0, ssid: Text::NONE, ..*row }).collect();
         each(&group);
+        Ok(())
+    }
+
+    async fn catch_up(&mut self, _: i64) -> Result<(), WriteError> {
         Ok(())
     }
 
@@ -404,4 +411,39 @@ async fn a_post_that_is_not_understood_any_more_goes_into_quarantine_whole() {
     assert_eq!(held.iter().map(|file| file.reason.as_str()).collect::<Vec<_>>(), ["unreadable"]);
     let records = quarantine.read(&held[0].file).unwrap().records;
     assert_eq!(records.iter().map(|record| record.body.as_slice()).collect::<Vec<_>>(), bodies.map(str::as_bytes));
+}
+
+#[tokio::test(start_paused = true)]
+async fn times_of_last_sight_are_put_off_until_nothing_else_comes() {
+    let bench = Bench { rows_max: 1, ..Bench::new(&[]) };
+    for second in [0, 10, 20] {
+        bench.post(second, 0).await;
+    }
+    let settled = bench.store.clone();
+    bench.run_until(|_| settled.inner().groups.len() == 4).await;
+    assert_eq!(bench.store.inner().groups, [(1, vec![0]), (1, vec![]), (1, vec![]), (0, vec![20])]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_put_off_is_written_at_the_stop_and_again_when_in_doubt() {
+    for act in [Act::Commit, Act::CommitAndLose, Act::Fail(Class::Retry)] {
+        let bench = Bench { rows_max: 1, ..Bench::new(&[Act::Commit, Act::Commit, act]) };
+        bench.post(0, 0).await;
+        bench.post(10, 0).await;
+        bench.run().await;
+        let groups = std::mem::take(&mut bench.store.inner().groups);
+        let settled = if let Act::Fail(_) = act { &[][..] } else { &[(0, vec![10])] };
+        assert_eq!(groups[..2], [(1, vec![0]), (1, vec![])]);
+        assert_eq!(groups[2..], *settled);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_of_times_whose_answer_is_lost_is_written_again() {
+    let bench = Bench { rows_max: 1, ..Bench::new(&[Act::Commit, Act::Commit, Act::CommitAndLose]) };
+    bench.post(0, 0).await;
+    bench.post(10, 0).await;
+    let settled = bench.store.clone();
+    bench.run_until(|_| settled.inner().groups.len() == 4).await;
+    assert_eq!(bench.store.inner().groups[2..], [(0, vec![10]), (0, vec![10])]);
 }

@@ -82,6 +82,10 @@ impl Store for Database {
         either!(self, store => store.recent(since_s, each).await)
     }
 
+    async fn catch_up(&mut self, since_s: i64) -> Result<(), WriteError> {
+        either!(self, store => store.catch_up(since_s).await)
+    }
+
     async fn find_observations(&mut self, group: &Group, rows: &[ObservationRow]) -> Result<Vec<bool>, WriteError> {
         either!(self, store => store.find_observations(group, rows).await)
     }

@@ -12,6 +12,7 @@ use crate::texts::{Text, Texts};
 
 mod fold;
 mod index;
+mod known;
 
 pub use fold::{Fold, Keep, Tally};
 
@@ -227,6 +228,31 @@ pub struct AccessPointRow {
     pub last_seen: i64,
 }
 
+impl AccessPointRow {
+    /// One of which nothing is told but when it was seen.
+    fn new(receiver: Text, ap: Mac, first_seen: i64, last_seen: i64) -> Self {
+        let none = Fact::default();
+        Self {
+            receiver,
+            ap,
+            network: none,
+            name: none,
+            serial: none,
+            tags: none,
+            floor_plan: none,
+            on_plan: Pair::NONE,
+            on_earth: Pair::NONE,
+            first_seen,
+            last_seen,
+        }
+    }
+
+    fn see(&mut self, at: i64) {
+        self.first_seen = self.first_seen.min(at);
+        self.last_seen = self.last_seen.max(at);
+    }
+}
+
 /// A row of the view `clients`: what one group tells of one client on one radio, merged into what is stored.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientRow {
@@ -251,24 +277,52 @@ pub struct ClientRow {
 /// The columns of [`ClientRow::facts`]. All but the first two are personal and arrive as none unless `privacy.keep` lists them.
 pub const CLIENT_FACTS: [&str; 7] = ["manufacturer", "os", "ipv4", "ipv6", "hostname", "user_id", "device_name"];
 
-/// A string and the time it was true at, seconds since 1970. A none changes nothing.
+/// A string and the time it was true at, seconds since 1970. A none with a time says that what is stored was true then; a none without
+/// one changes nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Fact {
     /// What is told.
     pub text: Text,
-    /// As of when, seconds since 1970; meaningless when nothing is told.
+    /// As of when, seconds since 1970; 0 when nothing is told.
     pub at: i64,
 }
 
-/// Two numbers that stand or fall together, and the time they were true at. NaN: not told.
+impl Fact {
+    /// Takes the other one when it tells something and is not older.
+    pub fn merge(&mut self, other: Self) {
+        if !other.text.is_none() && (self.text.is_none() || other.at >= self.at) {
+            *self = other;
+        }
+    }
+}
+
+/// Two numbers that stand or fall together, and the time they were true at. NaN: not told, as in [`Fact`].
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Pair {
     /// x in metres, or latitude.
     pub a: f64,
     /// y in metres, or longitude.
     pub b: f64,
-    /// As of when, seconds since 1970.
+    /// As of when, seconds since 1970; 0 when nothing is told.
     pub at: i64,
+}
+
+impl Pair {
+    /// Nothing told.
+    pub const NONE: Self = Self { a: f64::NAN, b: f64::NAN, at: 0 };
+
+    /// Whether nothing is told.
+    #[must_use]
+    pub const fn is_none(self) -> bool {
+        self.a.is_nan() || self.b.is_nan()
+    }
+
+    /// Takes the other one when it tells something and is not older.
+    pub fn merge(&mut self, other: Self) {
+        if !other.is_none() && (self.is_none() || other.at >= self.at) {
+            *self = other;
+        }
+    }
 }
 
 /// A row of the view `posts`: added to what is stored.

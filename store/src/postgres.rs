@@ -7,12 +7,13 @@
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, PgConnection, Row};
+use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, Row};
 
 use crate::dictionary::{Absent, Ids, Learned, Wanted, newest_received_ms, resolve, whole};
 use crate::group::{Group, LocationRow, ObservationRow, Part};
 use crate::migrations;
 use crate::position::{JournalId, Position};
+use crate::upsert;
 use crate::writer::{Advance, Class, Cursor, Maintained, Store, WriteError};
 
 mod copy;
@@ -65,6 +66,7 @@ impl Postgres {
         check_server(&mut connection).await?;
         step("set up the session", STEP_TIMEOUT, sqlx::raw_sql(SESSION).execute(&mut connection)).await?;
         error::migrate(MIGRATE_TIMEOUT, migrations::migrator(migrations::POSTGRES).run_direct(None, &mut connection, false)).await?;
+        step("make the session's tables", STEP_TIMEOUT, sqlx::raw_sql(AssertSqlSafe(facts::SESSION_TABLES.as_str())).execute(&mut connection)).await?;
         // Only now: a migration may take its time.
         step("set up the session", STEP_TIMEOUT, sqlx::raw_sql(SESSION_LIMITS).execute(&mut connection)).await?;
         let partitions = Partitions::read(&mut connection).await?;
@@ -138,6 +140,19 @@ impl Store for Postgres {
         Ok(())
     }
 
+    async fn catch_up(&mut self, since_s: i64) -> Result<(), WriteError> {
+        let what = "bring times of last sight up to date";
+        let mut session = self.take()?;
+        run(&mut session.connection, what, "BEGIN; SET LOCAL statement_timeout = '1h'").await?;
+        for sql in upsert::catch_up("to_timestamp($1::float8)") {
+            let done = sqlx::query(AssertSqlSafe(sql)).bind(since_s).execute(&mut session.connection);
+            step(what, CATCH_UP_TIMEOUT, done).await?;
+        }
+        run(&mut session.connection, what, "COMMIT").await?;
+        self.session = Some(session);
+        Ok(())
+    }
+
     async fn find_observations(&mut self, group: &Group, rows: &[ObservationRow]) -> Result<Vec<bool>, WriteError> {
         let mut session = self.take()?;
         let wanted = Wanted::by_observations(group, rows);
@@ -174,9 +189,9 @@ impl Session {
         let resolved = resolve(connection, ids, group, &wanted, Absent::Add).await?;
         encoder.observations(connection, &group.observations[part.observations.clone()], &resolved, partitions).await?;
         encoder.locations(connection, &group.locations[part.locations.clone()], &resolved, partitions).await?;
-        facts::write_access_points(connection, group, &group.access_points[part.access_points.clone()], &resolved).await?;
-        facts::write_clients(connection, group, &group.clients[part.clients.clone()], &resolved).await?;
-        facts::write_posts(connection, &group.posts[part.posts.clone()], &resolved).await?;
+        facts::write_access_points(connection, encoder, group, &group.access_points[part.access_points.clone()], &resolved).await?;
+        facts::write_clients(connection, encoder, group, &group.clients[part.clients.clone()], &resolved).await?;
+        facts::write_posts(connection, encoder, &group.posts[part.posts.clone()], &resolved, partitions).await?;
         Ok(resolved.learned)
     }
 }
@@ -224,6 +239,8 @@ const SESSION_LIMITS: &str = "SET statement_timeout = '120s';";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// For one statement; more than the session's `statement_timeout`, so that a server that lives speaks first.
 const STEP_TIMEOUT: Duration = Duration::from_secs(130);
+/// For one statement over all that was observed within the repeat filter's horizon.
+const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(600);
 /// For all migrations.
 const MIGRATE_TIMEOUT: Duration = Duration::from_secs(600);
 /// Postgres 15, for `UNIQUE NULLS NOT DISTINCT`.

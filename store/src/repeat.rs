@@ -54,6 +54,12 @@ impl RepeatFilter {
         }
     }
 
+    /// The journal's time: the latest that was told.
+    #[must_use]
+    pub const fn journal_time_s(&self) -> i64 {
+        self.journal_time_s
+    }
+
     /// The first second that the filter still remembers: what a rebuilt filter must be told of.
     #[must_use]
     pub fn horizon_start_s(&self) -> i64 {

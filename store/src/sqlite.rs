@@ -10,12 +10,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 
 use crate::dictionary::{Absent, Ids, Learned, Wanted, newest_received_ms, resolve, whole};
 use crate::group::{Group, LocationRow, ObservationRow, Part};
 use crate::migrations;
 use crate::position::{JournalId, Position};
+use crate::upsert;
 use crate::writer::{Advance, Class, Cursor, Maintained, Store, WriteError};
 
 mod cursor;
@@ -142,6 +143,15 @@ impl Store for Sqlite {
     async fn recent(&mut self, since_s: i64, each: &mut (dyn FnMut(&Group) + Send)) -> Result<(), WriteError> {
         let mut connection = self.take()?;
         recent::read(&mut connection, since_s, each).await?;
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    async fn catch_up(&mut self, since_s: i64) -> Result<(), WriteError> {
+        let mut connection = self.take()?;
+        for sql in upsert::catch_up("?1") {
+            step("bring times of last sight up to date", sqlx::query(AssertSqlSafe(sql)).bind(since_s).execute(&mut connection)).await?;
+        }
         self.connection = Some(connection);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The SQL that merges facts of access points and clients into what is stored: the same in SQLite and Postgres.
 //!
 //! A fact is one column or a pair, and the time it was told at. What is told later, or at the same time by a later group, replaces
-//! what is stored; a null tells nothing. So the result does not depend on the order in which times arrive.
+//! what is stored; a null tells nothing, and its time only that what is stored was true then. So the result does not depend on the order in which times arrive.
 
 use std::fmt::Write;
 
@@ -61,10 +61,14 @@ impl Merged {
             let _ = write!(sql, "{column} = excluded.{column}, ");
         }
         for FactColumns { columns, at } in &self.facts {
-            let told = format!("excluded.{} IS NOT NULL AND ({table}.{at} IS NULL OR excluded.{at} >= {table}.{at})", columns[0]);
-            for column in columns.iter().chain([at]) {
+            let first = &columns[0];
+            let told = format!("excluded.{first} IS NOT NULL AND ({table}.{first} IS NULL OR excluded.{at} >= {table}.{at})");
+            for column in columns {
                 let _ = write!(sql, "{column} = CASE WHEN {told} THEN excluded.{column} ELSE {table}.{column} END, ");
             }
+            // A time without a fact: what is stored was true then, too.
+            let later = format!("excluded.{first} IS NULL AND {table}.{first} IS NOT NULL AND excluded.{at} > {table}.{at}");
+            let _ = write!(sql, "{at} = CASE WHEN {told} OR {later} THEN excluded.{at} ELSE {table}.{at} END, ");
         }
         for (column, order) in [("first_seen", "<"), ("last_seen", ">")] {
             let comma = if column == "first_seen" { ", " } else { "" };
@@ -80,19 +84,41 @@ impl FactColumns {
     }
 }
 
-/// The clause that adds counts of posts to what is stored.
+/// Statements that bring `last_seen` up to what observations and locations since `since` tell. `since` is an expression of the dialect.
+pub(crate) fn catch_up(since: &str) -> [String; 2] {
+    let clients = format!(
+        "UPDATE client SET last_seen = heard.last FROM (
+           SELECT s.receiver, s.radio, o.client, max(o.observed_at) AS last FROM (
+             SELECT client, source, observed_at FROM observation WHERE observed_at >= {since}
+             UNION ALL SELECT client, source, observed_at FROM location WHERE observed_at >= {since}
+           ) o JOIN source s ON s.id = o.source GROUP BY 1, 2, 3
+         ) heard
+         WHERE client.receiver = heard.receiver AND client.client = heard.client AND client.radio = heard.radio AND client.last_seen < heard.last"
+    );
+    let access_points = format!(
+        "UPDATE access_point SET last_seen = heard.last FROM (
+           SELECT s.receiver, s.ap, max(o.observed_at) AS last FROM observation o JOIN source s ON s.id = o.source
+           WHERE o.observed_at >= {since} GROUP BY 1, 2
+         ) heard
+         WHERE access_point.receiver = heard.receiver AND access_point.ap = heard.ap AND access_point.last_seen < heard.last"
+    );
+    [clients, access_points]
+}
+
+/// The clause that adds counts of posts to what is stored, in SQLite.
+#[cfg(feature = "sqlite")]
 pub(crate) const POST_ON_CONFLICT: &str =
     "ON CONFLICT (minute, source) DO UPDATE SET posts = post.posts + excluded.posts, observations = post.observations + excluded.observations";
 
-/// A fact's string and time, both null when nothing is told.
+/// A fact's string and time.
 pub(crate) fn told(group: &Group, fact: Fact) -> (Option<&str>, Option<i64>) {
-    let text = group.texts.get(fact.text);
-    (text, text.map(|_| fact.at))
+    (group.texts.get(fact.text), (fact.at != 0).then_some(fact.at))
 }
 
-/// A pair's numbers and time, all null unless both numbers are told.
+/// A pair's numbers and time, the numbers null unless both are told.
 pub(crate) fn told_pair(pair: Pair) -> (Option<f64>, Option<f64>, Option<i64>) {
-    if pair.a.is_nan() || pair.b.is_nan() { (None, None, None) } else { (Some(pair.a), Some(pair.b), Some(pair.at)) }
+    let at = (pair.at != 0).then_some(pair.at);
+    if pair.is_none() { (None, None, at) } else { (Some(pair.a), Some(pair.b), at) }
 }
 
 /// The facts of an access point that are one string, in the order of [`Merged::access_points`].

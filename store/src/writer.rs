@@ -46,6 +46,10 @@ pub trait Store: Send + 'static {
     /// `texts`, `sources`, `observations` and `locations` filled.
     fn recent(&mut self, since_s: i64, each: &mut (dyn FnMut(&Group) + Send)) -> impl Future<Output = Result<(), WriteError>> + Send;
 
+    /// Brings `last_seen` of clients and access points up to what the store's own observations and locations since `since_s` tell: what an
+    /// earlier process had put off when it ended.
+    fn catch_up(&mut self, since_s: i64) -> impl Future<Output = Result<(), WriteError>> + Send;
+
     /// For each of `rows` (whose sources and texts are `group`'s), whether an equal observation is stored.
     fn find_observations(&mut self, group: &Group, rows: &[ObservationRow]) -> impl Future<Output = Result<Vec<bool>, WriteError>> + Send;
 

@@ -3,12 +3,15 @@
 use hashbrown::HashSet;
 
 use super::index::{Index, NO_TEXT, bucket, source_hash};
+use super::known::Known;
 use super::{AccessPointRow, ClientRow, Fact, Group, LocationRow, ObservationRow, Pair, PostRow, Source};
 use crate::batch::{AccessPoint, Batch, Client, Discard, Discards, Location, Observation, Radio};
 use crate::client::{ClientId, Pseudonyms};
 use crate::mac::Mac;
 use crate::repeat::{RepeatFilter, Seen};
-use crate::texts::Text;
+use crate::texts::{Text, Texts};
+
+mod close;
 
 /// Which personal facts of a client may be written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -41,7 +44,7 @@ pub struct Tally {
 /// Gathers batches into a [`Group`].
 ///
 /// Use: [`Fold::add`] each batch in journal order, look up [`Fold::old_observations`] and [`Fold::old_locations`] in the store,
-/// [`Fold::settle_old`], write [`Fold::group`], and after the commit [`Fold::clear`]. A group that fails to commit is kept and written
+/// [`Fold::settle_old`], [`Fold::close`], write [`Fold::group`], and after the commit [`Fold::clear`]. A group that fails to commit is kept and written
 /// again as it is: the filter remembers its rows already.
 pub struct Fold {
     pseudonyms: Pseudonyms,
@@ -57,6 +60,12 @@ pub struct Fold {
     source_hashes: Vec<u64>,
     /// Beside each access point: the number of the last post in which it heard somebody, counted from 1.
     heard_in: Vec<u64>,
+    /// Beside each access point: when it heard somebody last.
+    heard_at: Vec<i64>,
+    /// What the store is known to say, across groups.
+    known: Known,
+    /// The receivers' names for what is known.
+    receivers: Texts,
     text_hashes: Vec<u64>,
     old_observations: Vec<ObservationRow>,
     old_locations: Vec<LocationRow>,
@@ -79,6 +88,9 @@ impl Fold {
             posts: Index::default(),
             source_hashes: Vec::new(),
             heard_in: Vec::new(),
+            heard_at: Vec::new(),
+            known: Known::default(),
+            receivers: Texts::default(),
             text_hashes: Vec::new(),
             old_observations: Vec::new(),
             old_locations: Vec::new(),
@@ -129,9 +141,16 @@ impl Fold {
         self.filter.bytes()
     }
 
+    /// Bytes held for what the store is known to say of clients and access points.
+    #[must_use]
+    pub fn known_bytes(&self) -> usize {
+        self.known.bytes()
+    }
+
     /// The first second whose rows [`Fold::remember`] must be told at a start, with the journal's time at `journal_time_s`.
     pub fn start(&mut self, journal_time_s: i64) -> i64 {
         self.filter.advance(journal_time_s);
+        self.known.start(journal_time_s);
         self.filter.horizon_start_s()
     }
 
@@ -238,6 +257,7 @@ impl Fold {
         self.posts.clear();
         self.source_hashes.clear();
         self.heard_in.clear();
+        self.heard_at.clear();
         self.text_hashes.clear();
         self.old_observations.clear();
         self.old_locations.clear();
@@ -333,7 +353,10 @@ impl Fold {
             only(user, told.user),
             only(device_name, told.device_name),
         ]
-        .map(|text| Fact { text: self.text(batch, text), at: told.last_observed_at });
+        .map(|text| match self.text(batch, text) {
+            Text::NONE => Fact::default(),
+            text => Fact { text, at: told.last_observed_at },
+        });
         let (row, new) = self.clients.of((from.receiver, client, from.radio));
         if new {
             self.group.clients.push(ClientRow {
@@ -357,6 +380,7 @@ impl Fold {
     fn see_access_point(&mut self, from: Origin, told: &Observation) {
         let at = self.access_point_row(from, told.ap, told.observed_at);
         self.heard_in[at] = self.tally.posts;
+        self.heard_at[at] = self.heard_at[at].max(told.observed_at);
         self.group.access_points[at].see(told.observed_at);
     }
 
@@ -380,20 +404,9 @@ impl Fold {
     fn access_point_row(&mut self, from: Origin, ap: Mac, seen: i64) -> usize {
         let (at, new) = self.access_points.of((from.receiver, ap));
         if new {
-            self.group.access_points.push(AccessPointRow {
-                receiver: from.receiver,
-                ap,
-                network: Fact::default(),
-                name: Fact::default(),
-                serial: Fact::default(),
-                tags: Fact::default(),
-                floor_plan: Fact::default(),
-                on_plan: Pair::NONE,
-                on_earth: Pair::NONE,
-                first_seen: seen,
-                last_seen: seen,
-            });
+            self.group.access_points.push(AccessPointRow::new(from.receiver, ap, seen, seen));
             self.heard_in.push(0);
+            self.heard_at.push(i64::MIN);
         }
         let at = at as usize;
         self.group.access_points[at].network.merge(Fact { text: from.network, at: from.received_at_ms.div_euclid(1_000) });
@@ -440,40 +453,6 @@ impl Fold {
             self.text_hashes.push(self.filter.hash_parts(&[Some(next.as_bytes())]));
         }
         self.text_hashes[at]
-    }
-}
-
-impl AccessPointRow {
-    fn see(&mut self, at: i64) {
-        self.first_seen = self.first_seen.min(at);
-        self.last_seen = self.last_seen.max(at);
-    }
-}
-
-impl Fact {
-    /// Takes the other one when it tells something and is not older.
-    pub fn merge(&mut self, other: Self) {
-        if !other.text.is_none() && (self.text.is_none() || other.at >= self.at) {
-            *self = other;
-        }
-    }
-}
-
-impl Pair {
-    /// Nothing told.
-    pub const NONE: Self = Self { a: f64::NAN, b: f64::NAN, at: 0 };
-
-    /// Whether nothing is told.
-    #[must_use]
-    pub const fn is_none(self) -> bool {
-        self.a.is_nan() || self.b.is_nan()
-    }
-
-    /// Takes the other one when it tells something and is not older.
-    pub fn merge(&mut self, other: Self) {
-        if !other.is_none() && (self.is_none() || other.at >= self.at) {
-            *self = other;
-        }
     }
 }
 

@@ -189,3 +189,48 @@ fn rows_are_numbered_through_all_kinds() {
     fold.clear();
     assert!(fold.group().is_empty());
 }
+
+#[test]
+fn a_group_that_tells_nothing_new_of_somebody_leaves_the_row_out_until_it_is_settled() {
+    let mut fold = fold(Keep::default());
+    fold.start(0);
+    let mut rows = Vec::new();
+    for minute in (0..14).step_by(2) {
+        let at = NOW + minute * 60;
+        let mut batch = batch(at);
+        let index = client(&mut batch, 0x1800_0000_0001, Some("iOS"), at - 5);
+        hear(&mut batch, index, at - 5, -60, None);
+        let name = batch.texts.intern("door");
+        let (none, nowhere) = (Text::NONE, f64::NAN);
+        batch.access_points.push(AccessPoint {
+            mac: Mac::from_bits(AP),
+            name,
+            serial: none,
+            tags: none,
+            floor_plan: none,
+            x_m: nowhere,
+            y_m: nowhere,
+            lat: nowhere,
+            lng: nowhere,
+        });
+        fold.add(&batch);
+        fold.close();
+        let seen = |at: i64| at - NOW;
+        let clients: Vec<_> = fold.group().clients.iter().map(|row| (seen(row.last_seen), fold.group().texts.get(row.facts[1].text).is_some())).collect();
+        let access_points: Vec<_> =
+            fold.group().access_points.iter().map(|row| (seen(row.last_seen), fold.group().texts.get(row.name.text).is_some())).collect();
+        rows.push((minute, clients, access_points));
+        fold.clear();
+    }
+    rows.retain(|(_, clients, access_points)| !clients.is_empty() || !access_points.is_empty());
+    // At first, and when ten minutes have passed.
+    assert_eq!(rows, [(0, vec![(-5, true)], vec![(-5, true)]), (10, vec![(595, true)], vec![(595, true)])]);
+    assert!(fold.has_put_off());
+    fold.settle();
+    let group = fold.group();
+    assert_eq!((group.clients.len(), group.access_points.len()), (1, 1));
+    assert_eq!((group.clients[0].last_seen - NOW, group.clients[0].facts[1]), (715, Fact { text: Text::NONE, at: NOW + 715 }));
+    assert_eq!((group.access_points[0].last_seen - NOW, group.access_points[0].name), (715, Fact { text: Text::NONE, at: NOW + 720 }));
+    assert_eq!(group.texts.get(group.clients[0].receiver), Some("mall"));
+    assert!(!fold.has_put_off());
+}

@@ -66,7 +66,8 @@ impl Encoder {
         Ok(())
     }
 
-    async fn copy<'a, R: 'a>(
+    /// Copies rows by a statement; `encode` appends one row.
+    pub(super) async fn copy<'a, R: 'a>(
         &mut self,
         connection: &mut PgConnection,
         what: &str,
@@ -95,7 +96,7 @@ impl Encoder {
 }
 
 /// The distinct targets of rows, which are mostly one.
-fn targets(received: impl Iterator<Item = i64>, partitions: &Partitions) -> Vec<Option<Day>> {
+pub(super) fn targets(received: impl Iterator<Item = i64>, partitions: &Partitions) -> Vec<Option<Day>> {
     let mut targets = Vec::new();
     let mut last = None;
     for received_at_ms in received {
@@ -110,6 +111,60 @@ fn targets(received: impl Iterator<Item = i64>, partitions: &Partitions) -> Vec<
         }
     }
     targets
+}
+
+/// One row, value by value: for tables whose rows are few beside the observations.
+pub(super) struct Tuple<'b>(&'b mut Vec<u8>);
+
+impl<'b> Tuple<'b> {
+    /// Begins a row of so many columns.
+    pub(super) fn new(bytes: &'b mut Vec<u8>, columns: i16) -> Self {
+        bytes.extend_from_slice(&columns.to_be_bytes());
+        Self(bytes)
+    }
+
+    pub(super) fn int2(&mut self, value: i16) {
+        self.value(&value.to_be_bytes());
+    }
+
+    pub(super) fn int4(&mut self, value: i32) {
+        self.value(&value.to_be_bytes());
+    }
+
+    pub(super) fn int8(&mut self, value: i64) {
+        self.value(&value.to_be_bytes());
+    }
+
+    pub(super) fn boolean(&mut self, value: Option<bool>) {
+        self.optional(value.map(|value| [u8::from(value)]));
+    }
+
+    pub(super) fn float8(&mut self, value: Option<f64>) {
+        self.optional(value.map(f64::to_be_bytes));
+    }
+
+    /// Also for json, which is sent as its text.
+    pub(super) fn text(&mut self, value: Option<&str>) {
+        self.optional(value.map(str::as_bytes));
+    }
+
+    /// Whole seconds since 1970.
+    pub(super) fn time(&mut self, value: Option<i64>) {
+        self.optional(value.map(|seconds| postgres_micros(seconds, MICROS_PER_SECOND).to_be_bytes()));
+    }
+
+    fn optional(&mut self, value: Option<impl AsRef<[u8]>>) {
+        match value {
+            Some(value) => self.value(value.as_ref()),
+            None => self.0.extend_from_slice(&NULL),
+        }
+    }
+
+    fn value(&mut self, value: &[u8]) {
+        // A string is bounded by its post, and a post by 1 GiB.
+        self.0.extend_from_slice(&(value.len() as i32).to_be_bytes());
+        self.0.extend_from_slice(value);
+    }
 }
 
 /// Appends an observation.

@@ -16,6 +16,8 @@ pub(crate) struct Cluster {
     directory: PathBuf,
     programs: PathBuf,
     user: Option<(u32, u32)>,
+    /// Settings in place of the tests' own, which are for speed.
+    settings: Vec<String>,
     supervisor: Option<(Child, ChildStdin)>,
 }
 
@@ -25,6 +27,11 @@ impl Cluster {
     /// # Panics
     /// With the remedy when Postgres is not installed, and with the server's own words when it does not start.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// As [`Cluster::start`], with settings of its own.
+    pub(crate) fn start_with(settings: &[&str]) -> Self {
         let programs = programs();
         let user = unprivileged_user();
         let directory = std::env::temp_dir().join(format!("footfall-postgres-{}-{:x}", std::process::id(), unique()));
@@ -33,13 +40,19 @@ impl Cluster {
         if let Some((uid, gid)) = user {
             chown(&directory, Some(uid), Some(gid)).expect("give the directory to the user postgres");
         }
-        let mut cluster = Self { directory, programs, user, supervisor: None };
+        let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        let mut cluster = Self { directory, programs, user, settings, supervisor: None };
         let data = cluster.directory.join("data");
         let options = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-locale", "--no-sync", "-D"];
         let made = cluster.command("initdb").args(options).arg(&data).output().expect("run initdb");
         assert!(made.status.success(), "initdb failed: {}", String::from_utf8_lossy(&made.stderr));
         cluster.restart();
         cluster
+    }
+
+    /// Where its files are.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// The URL of a database.
@@ -79,6 +92,7 @@ impl Cluster {
         command.args(["-c", SUPERVISOR, "supervisor"]).arg(&self.directory).arg(server).arg("-D").arg(self.directory.join("data"));
         command.arg("-k").arg(&self.directory);
         command.args(settings.iter().flat_map(|setting| ["-c", setting]));
+        command.args(self.settings.iter().flat_map(|setting| ["-c", setting]));
         command.current_dir(&self.directory).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
         if let Some((uid, gid)) = self.user {
             command.uid(uid).gid(gid);

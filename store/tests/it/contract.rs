@@ -2,7 +2,7 @@
 
 use store::batch::Radio;
 use store::client::ClientId;
-use store::group::{Fact, Group, Part};
+use store::group::{Fact, Group, Pair, Part};
 use store::position::{JournalId, Position};
 use store::writer::{Advance, Class, Cursor, Store};
 
@@ -166,8 +166,7 @@ pub(crate) async fn facts_merge_in_any_order(place: Place) {
             let mut group = Group::default();
             let mut row = bare_access_point(&mut group, &receiver, ap(1), at);
             row.name = fact(&mut group, name, at);
-            row.on_plan.a = f64::from(u32::try_from(step).unwrap());
-            row.on_plan.b = 1.0;
+            row.on_plan = Pair { a: f64::from(u32::try_from(step).unwrap()), b: 1.0, at };
             group.access_points.push(row);
             let mut row = bare_client(&mut group, &receiver, ALICE, Radio::Wifi, at);
             row.facts[0] = fact(&mut group, maker, at);
@@ -189,6 +188,43 @@ pub(crate) async fn facts_merge_in_any_order(place: Place) {
         writer.write(&group).await.unwrap();
         assert_eq!(place.ask("SELECT name, x_m FROM access_points WHERE receiver = 'order 0'").await, [format!("{expected}|1.0")]);
     }
+}
+
+pub(crate) async fn a_time_without_a_fact_says_that_the_stored_one_was_true_then(place: Place) {
+    let mut writer = Writer::adopt(place.store().await).await;
+    // The time, the name told (empty: the time alone), and what is stored afterwards.
+    for (at, name, stored) in
+        [(60, "", "-"), (0, "door", "door"), (120, "", "door"), (90, "gate", "door"), (120, "gate", "gate"), (30, "", "gate"), (119, "hall", "gate")]
+    {
+        let mut group = Group::default();
+        let mut row = bare_access_point(&mut group, "mall", ap(1), NOON);
+        row.name = Fact { text: group.text(name), at: NOON + at };
+        row.on_plan = if name.is_empty() { Pair { at: NOON + at, ..Pair::NONE } } else { Pair { a: name.len() as f64, b: 1.0, at: NOON + at } };
+        group.access_points.push(row);
+        writer.write(&group).await.unwrap();
+        let x = if stored == "-" { "-" } else { "4.0" };
+        assert_eq!(place.ask("SELECT name, x_m FROM access_points").await, [format!("{stored}|{x}")], "{at} {name}");
+    }
+}
+
+pub(crate) async fn times_of_last_sight_catch_up_with_the_observations(place: Place) {
+    let mut writer = Writer::adopt(place.store().await).await;
+    let mut group = everything();
+    let (heard, placed) = (group.source("mall", "N_1", Some(ap(1)), Radio::Wifi), group.source("mall", "N_1", None, Radio::Wifi));
+    let (beacon, other) = (group.source("mall", "N_1", Some(ap(2)), Radio::Ble), group.source("old", "", Some(ap(1)), Radio::Wifi));
+    group.observe(NOON + 40, ALICE, heard, "", -60);
+    group.locate(NOON + 50, ALICE, placed, "g_1", [1.0, 1.0, 2.0, 2.0, 1.0]);
+    group.observe(NOON - 40, CAROL, beacon, "", -60);
+    group.observe(NOON + 70, ALICE, other, "", -60);
+    writer.write(&group).await.unwrap();
+    let times = "SELECT last_seen FROM clients UNION ALL SELECT last_seen FROM access_points";
+    let before = place.ask(times).await;
+    assert_eq!(before, ["2026-03-01T12:00:00Z"; 4]);
+    writer.store.catch_up(NOON + 60).await.unwrap();
+    assert_eq!(place.ask(times).await, before, "what is older is not looked at, and what another receiver heard is another's");
+    writer.store.catch_up(NOON - 60).await.unwrap();
+    assert_eq!(place.ask("SELECT last_seen FROM clients ORDER BY last_seen").await, ["2026-03-01T12:00:02Z", "2026-03-01T12:00:50Z"]);
+    assert_eq!(place.ask("SELECT last_seen FROM access_points ORDER BY ap").await, ["2026-03-01T12:00:40Z", "2026-03-01T12:00:02Z"]);
 }
 
 pub(crate) async fn posts_add_up(place: Place) {

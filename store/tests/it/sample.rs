@@ -65,14 +65,13 @@ impl Add for Group {
     }
 }
 
-/// A fact told at a time.
+/// A fact told at a time; an empty one tells nothing.
 pub(crate) fn fact(group: &mut Group, text: &str, at: i64) -> Fact {
-    Fact { text: group.text(text), at }
+    if text.is_empty() { Fact::default() } else { Fact { text: group.text(text), at } }
 }
 
 /// An access point of which nothing but its network is told.
 pub(crate) fn bare_access_point(group: &mut Group, receiver: &str, mac: Mac, at: i64) -> AccessPointRow {
-    let nowhere = Pair { a: f64::NAN, b: f64::NAN, at };
     AccessPointRow {
         receiver: group.text(receiver),
         ap: mac,
@@ -81,8 +80,8 @@ pub(crate) fn bare_access_point(group: &mut Group, receiver: &str, mac: Mac, at:
         serial: Fact::default(),
         tags: Fact::default(),
         floor_plan: Fact::default(),
-        on_plan: nowhere,
-        on_earth: nowhere,
+        on_plan: Pair::NONE,
+        on_earth: Pair::NONE,
         first_seen: at,
         last_seen: at,
     }
