@@ -60,7 +60,7 @@ fn change(segments: &mut [Vec<u8>; 2], which: usize, changes: &[u8]) {
             // Bytes of the same file at another place, as a write that went astray leaves them.
             3 if at < length => {
                 let end = length.min(at + 8 * value);
-                segment.copy_within(at..end, 4096.min(length - (end - at)));
+                segment.copy_within(at..end, BLOCK_BYTES.min(length - (end - at)));
             }
             // Bytes of another segment.
             4 if at < other.len().min(length) => {
@@ -81,10 +81,10 @@ fn untouched(segments: &[Vec<u8>; 2]) -> Vec<u64> {
     let mut positions = Vec::new();
     for ((segment, original), records) in segments.iter().zip(original()).zip(&RECORDS) {
         let stands = |range: Range<usize>| segment.get(range.clone()) == Some(&original[range]);
-        if !stands(0..HEADER_BYTES) && !stands(2048..2048 + HEADER_BYTES) {
+        if !stands(0..HEADER_BYTES) && !stands(SECOND_COPY..SECOND_COPY + HEADER_BYTES) {
             continue;
         }
-        let mut at = 4096;
+        let mut at = BLOCK_BYTES;
         for position in records.clone() {
             let end = at + record_bytes(body(position).len(), RECEIVER.len()) as usize;
             if stands(at..end) {
@@ -140,3 +140,5 @@ const NAMES: [&str; 2] = ["00000000000000000001.seg", "00000000000000000007.seg"
 const RECORDS: [Range<u64>; 2] = [1..7, 7..11];
 const RECEIVER: &str = "mall";
 const HEADER_BYTES: usize = 116;
+const SECOND_COPY: usize = 4096;
+const BLOCK_BYTES: usize = 8192;

@@ -130,8 +130,9 @@ impl Quarantine {
     /// When it cannot be read or is sealed with another key. Damage is no error.
     pub fn read(&self, file: &str) -> io::Result<Contents> {
         let mut contents = Contents { records: Vec::new(), damaged: 0 };
+        let first = file.split_once('-').and_then(|(first, _)| first.parse().ok()).unwrap_or(0);
         let file = File::open(self.dir.join(file))?;
-        let header = match SegmentHeader::decode(&read_block(&file)?) {
+        let header = match SegmentHeader::decode(&read_block(&file)?, first) {
             HeaderRead::Valid { header, damaged } => {
                 contents.damaged += u64::from(damaged);
                 header

@@ -137,7 +137,7 @@ fn inspect_segment(file: File, base: u64, next_base: Option<u64>, key: Option<&K
         bytes,
         damages: Vec::new(),
     };
-    let header = match SegmentHeader::decode(&read_block(&file)?) {
+    let header = match SegmentHeader::decode(&read_block(&file)?, base) {
         HeaderRead::Invalid => return Ok(report),
         HeaderRead::Newer(version) => {
             report.header = HeaderState::Newer(version);

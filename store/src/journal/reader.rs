@@ -99,7 +99,7 @@ impl Reader {
                 Err(error) => return Err(error),
             };
             let block = read_block(&file)?;
-            let HeaderRead::Valid { header, damaged } = SegmentHeader::decode(&block) else {
+            let HeaderRead::Valid { header, damaged } = SegmentHeader::decode(&block, view.base) else {
                 self.shared.note_damage(&file, view.number, view.base, 0, view.used);
                 self.next = view.end;
                 continue;

@@ -104,15 +104,15 @@ fn read_headers(settings: &Settings) -> Result<(Vec<Readable>, Vec<Unreadable>),
         let failed = |source| OpenError::io("read the journal", &path, source);
         let file = OpenOptions::new().read(true).write(true).open(&path).map_err(failed)?;
         let bytes = file.metadata().map_err(failed)?.len();
-        match SegmentHeader::decode(&read_block(&file).map_err(failed)?) {
+        match SegmentHeader::decode(&read_block(&file).map_err(failed)?, base) {
             HeaderRead::Newer(version) => return Err(OpenError::Newer { path, version }),
             HeaderRead::Valid { header, .. } if header.key_check != SegmentKey::check(&settings.key, &header.salt) => {
                 return Err(OpenError::WrongKey { path });
             }
-            HeaderRead::Valid { header, damaged } if header.base == base => {
+            HeaderRead::Valid { header, damaged } => {
                 readable.push(Readable { path, file, header, bytes, header_damaged: damaged, followed_closely: true });
             }
-            HeaderRead::Valid { .. } | HeaderRead::Invalid => {
+            HeaderRead::Invalid => {
                 if let Some(before) = readable.last_mut() {
                     before.followed_closely = false;
                 }

@@ -254,7 +254,7 @@ fn a_second_process_a_wrong_key_and_a_newer_format_are_refused_and_change_nothin
     assert!(matches!(Journal::open(wrong), Err(OpenError::WrongKey { .. })));
     let newer = place.copy();
     let mut raw = fs::read(newer.newest()).unwrap();
-    (raw[8], raw[2048 + 8]) = (9, 9);
+    (raw[8], raw[codec::SECOND_COPY + 8]) = (9, 9);
     fs::write(newer.newest(), &raw).unwrap();
     assert!(matches!(Journal::open(newer.settings.clone()), Err(OpenError::Newer { version: 9, .. })));
     assert_eq!(fs::read(newer.newest()).unwrap(), raw);

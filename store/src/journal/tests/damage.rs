@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::journal::codec::{BLOCK_BYTES, HEAD_BYTES};
+use crate::journal::codec::{BLOCK_BYTES, HEAD_BYTES, SECOND_COPY};
 
 /// Three segments: positions 1 to 3 and 4 to 6 in older ones, 7 in a group of its own and 8 to 10 in the last group of the newest.
 fn written() -> (Place, Vec<(u64, Vec<u8>)>) {
@@ -60,7 +60,7 @@ fn a_flipped_byte_costs_at_most_its_record_and_is_counted() {
         let ranges = ranges(path);
         for at in 0..raw.len() {
             // The zeros between the header's copies mean nothing: a few of them stand for all.
-            let header_copy = at % 2048 < 116;
+            let header_copy = at % SECOND_COPY < 116;
             if at < BLOCK_BYTES as usize && !header_copy && at % 512 != 0 {
                 continue;
             }
@@ -103,7 +103,7 @@ fn a_cut_at_any_length_costs_the_records_it_touches() {
     for (which, path) in place.segments().iter().enumerate() {
         let raw = fs::read(path).unwrap();
         let ranges = ranges(path);
-        for length in (0..200).chain(2040..2200).chain(4090..raw.len()) {
+        for length in (0..200).chain(4090..4250).chain(8186..raw.len()) {
             let copy = place.copy();
             fs::write(&copy.segments()[which], &raw[..length]).unwrap();
             let (journal, recovered) = copy.open();
@@ -119,7 +119,11 @@ fn a_cut_at_any_length_costs_the_records_it_touches() {
             if which == 2 {
                 // Without both copies of the header the file is one that was never begun.
                 let unbegun = length < 116;
-                assert_eq!((recovered.torn, status.corrupt), (u64::from(inside || unbegun), u64::from((116..2048 + 116).contains(&length))), "cut to {length}");
+                assert_eq!(
+                    (recovered.torn, status.corrupt),
+                    (u64::from(inside || unbegun), u64::from((116..SECOND_COPY + 116).contains(&length))),
+                    "cut to {length}"
+                );
             } else {
                 assert_eq!((status.torn, status.corrupt > 0), (0, length < raw.len()), "segment {which} cut to {length}");
             }
@@ -215,7 +219,7 @@ fn a_segment_without_any_header_is_set_aside_and_its_positions_are_not_given_aga
 #[test]
 fn an_unfinished_file_is_removed_and_counted_as_torn() {
     let (place, expected) = written();
-    for bytes in [0, 1, 4096, 64 * 1024] {
+    for bytes in [0, 1, 8192, 64 * 1024] {
         let copy = place.copy();
         let unfinished = copy.settings.dir.join(codec::SegmentHeader::file_name(11));
         fs::write(&unfinished, vec![0; bytes]).unwrap();
