@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 
 use memchr::memmem;
 
 use super::codec::{BLOCK_BYTES, HEAD_BYTES, RECORD_MAGIC, RecordHead, SegmentHeader, record_crc};
-use super::disk;
+use super::disk::{self, Disk};
 
 /// What stands at a place of a segment.
 #[derive(Debug)]
@@ -30,6 +31,7 @@ pub(crate) struct Found {
 
 /// Reads a segment forwards through one window. Its memory is bounded by the window and the largest record.
 pub(crate) struct Scanner {
+    disk: Arc<dyn Disk>,
     file: File,
     salt_crc: u32,
     limit: u64,
@@ -42,8 +44,9 @@ pub(crate) struct Scanner {
 
 impl Scanner {
     /// From the segment's first record up to the offset `limit`.
-    pub(crate) fn new(file: File, header: &SegmentHeader, limit: u64) -> Self {
+    pub(crate) fn new(disk: &Arc<dyn Disk>, file: File, header: &SegmentHeader, limit: u64) -> Self {
         Self {
+            disk: Arc::clone(disk),
             file,
             salt_crc: crc32c::crc32c(&header.salt),
             limit,
@@ -56,8 +59,8 @@ impl Scanner {
     }
 
     /// The same for a file in which several records may have one position.
-    pub(crate) fn with_repeats(file: File, header: &SegmentHeader, limit: u64) -> Self {
-        Self { repeats: true, ..Self::new(file, header, limit) }
+    pub(crate) fn with_repeats(disk: &Arc<dyn Disk>, file: File, header: &SegmentHeader, limit: u64) -> Self {
+        Self { repeats: true, ..Self::new(disk, file, header, limit) }
     }
 
     /// Goes on at a place where the record `position` is known to stand.
@@ -183,10 +186,11 @@ impl Scanner {
                 self.window = Vec::new();
             }
             self.window.resize(wanted, 0);
-            let read = disk::read_at(&self.file, &mut self.window, offset)?;
-            self.window.truncate(read);
+            let read = disk::read_at(&*self.disk, &self.file, &mut self.window, offset);
+            // What a failed read leaves in the buffer is not what stands in the file.
+            self.window.truncate(*read.as_ref().unwrap_or(&0));
             self.window_offset = offset;
-            if (read as u64) < length {
+            if (read? as u64) < length {
                 return Ok(None);
             }
         }
@@ -196,9 +200,9 @@ impl Scanner {
 }
 
 /// The file's header block, as much of it as there is.
-pub(crate) fn read_block(file: &File) -> io::Result<Vec<u8>> {
+pub(crate) fn read_block(disk: &dyn Disk, file: &File) -> io::Result<Vec<u8>> {
     let mut block = vec![0; BLOCK_BYTES as usize];
-    let read = disk::read_at(file, &mut block, 0)?;
+    let read = disk::read_at(disk, file, &mut block, 0)?;
     block.truncate(read);
     Ok(block)
 }

@@ -1,9 +1,10 @@
-//! The promises at the head of `journal.rs`, one by one. The disk that fails is in `faults`, damage in `damage`, the model in `model`,
-//! all threads at once in `together`.
+//! The promises at the head of `journal.rs`, one by one. The disk that fails is in `faults`, the one that cannot be read in `sectors`, damage
+//! in `damage`, the model in `model`, all threads at once in `together`.
 
 mod damage;
 mod faults;
 mod model;
+mod sectors;
 mod space;
 mod together;
 
@@ -53,7 +54,7 @@ fn place() -> Place {
 
 impl Place {
     fn open(&self) -> (Journal, Recovered) {
-        Journal::open_on(self.settings.clone(), Box::new(disk::System), STILL).unwrap()
+        Journal::open_on(self.settings.clone(), Arc::new(disk::System), STILL).unwrap()
     }
 
     /// A copy of the directory as it stands: what a killed process leaves.
@@ -115,6 +116,13 @@ fn append_bodies(journal: &Journal, bodies: &[&[u8]]) {
     }
 }
 
+/// One group for certain: they are put into the queue under one lock.
+fn commit_together(journal: &Journal, posts: Vec<Append>) {
+    for answer in journal.shared.queue.push_together(posts) {
+        answer.blocking_recv().unwrap().unwrap();
+    }
+}
+
 fn read_all(journal: &Journal) -> Vec<Record> {
     let mut reader = journal.reader(Position::FIRST);
     let mut records = Vec::new();
@@ -127,6 +135,21 @@ fn read_all(journal: &Journal) -> Vec<Record> {
 
 fn read_bodies(journal: &Journal) -> Vec<(u64, Vec<u8>)> {
     read_all(journal).into_iter().map(|record| (record.position.0, record.body)).collect()
+}
+
+/// Where each record of a segment stands, by walking the file as it was written.
+fn ranges(path: &Path) -> Vec<(u64, std::ops::Range<usize>)> {
+    let raw = fs::read(path).unwrap();
+    let mut at = codec::BLOCK_BYTES as usize;
+    let mut ranges = Vec::new();
+    while let Some((head, _)) = codec::RecordHead::decode(&raw[at..]) {
+        ranges.push((head.position, at..at + head.total_bytes() as usize));
+        at += head.total_bytes() as usize;
+        if at + codec::HEAD_BYTES > raw.len() {
+            break;
+        }
+    }
+    ranges
 }
 
 fn numbered(bodies: &[&[u8]]) -> Vec<(u64, Vec<u8>)> {
@@ -340,7 +363,7 @@ fn the_sizes_that_the_configuration_is_checked_with_are_exact() {
 fn groups_are_bounded_in_bytes_and_answered_in_order() {
     let place = place();
     let tuning = Tuning { group_bytes_max: 1000, ..STILL };
-    let (journal, _) = Journal::open_on(place.settings.clone(), Box::new(disk::System), tuning).unwrap();
+    let (journal, _) = Journal::open_on(place.settings.clone(), Arc::new(disk::System), tuning).unwrap();
     let bodies: Vec<Vec<u8>> = (0..100_u8).map(|at| vec![at; 30 * usize::from(at)]).collect();
     let answers = append_together(&journal, bodies.iter().map(|body| post(body)).collect());
     let positions: Vec<_> = answers.into_iter().map(|answer| answer.unwrap().position.0).collect();

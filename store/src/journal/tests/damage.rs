@@ -26,30 +26,8 @@ fn written() -> (Place, Vec<(u64, Vec<u8>)>) {
     (place, expected)
 }
 
-/// One group for certain: they are put into the queue under one lock.
-fn commit_together(journal: &Journal, posts: Vec<Append>) {
-    for answer in journal.shared.queue.push_together(posts) {
-        answer.blocking_recv().unwrap().unwrap();
-    }
-}
-
 fn position_of(record: &(u64, Vec<u8>)) -> u64 {
     record.0
-}
-
-/// Where each record of a segment stands, by walking the file as it was written.
-fn ranges(path: &Path) -> Vec<(u64, std::ops::Range<usize>)> {
-    let raw = fs::read(path).unwrap();
-    let mut at = BLOCK_BYTES as usize;
-    let mut ranges = Vec::new();
-    while let Some((head, _)) = codec::RecordHead::decode(&raw[at..]) {
-        ranges.push((head.position, at..at + head.total_bytes() as usize));
-        at += head.total_bytes() as usize;
-        if at + HEAD_BYTES > raw.len() {
-            break;
-        }
-    }
-    ranges
 }
 
 #[test]
