@@ -104,16 +104,16 @@ impl Scanner {
     /// The next thing in the file.
     pub(crate) fn step(&mut self) -> io::Result<Step> {
         let offset = self.offset;
-        if let Some(found) = self.record_at(offset)? {
+        if let Some(found) = self.own_record_at(offset)? {
             self.offset = offset + found.head.total_bytes();
             self.expected = if self.repeats { found.head.position } else { found.head.end() };
             return Ok(Step::Record(found));
         }
         let Some(last) = self.last_nonzero(offset)? else { return Ok(Step::End) };
-        match self.resynchronise(offset + 1)? {
+        match self.find(offset + 1, Self::own_record_at)? {
             Some(next) => {
-                self.offset = next;
-                Ok(Step::Damage { offset, bytes: next - offset })
+                self.offset = next.offset;
+                Ok(Step::Damage { offset, bytes: next.offset - offset })
             }
             None => {
                 self.offset = self.limit;
@@ -128,6 +128,36 @@ impl Scanner {
         &mut self.window[start..start + found.head.total_bytes() as usize]
     }
 
+    /// The record at an offset, unless it stands in the wrong place.
+    fn own_record_at(&mut self, offset: u64) -> io::Result<Option<Found>> {
+        let Some(found) = self.record_at(offset)? else { return Ok(None) };
+        if self.repeats || found.head.position == self.expected {
+            return Ok(Some(found));
+        }
+        if self.is_astray(&found)? {
+            return Ok(None);
+        }
+        // Looking ahead may have moved the window.
+        self.bytes_at(offset, found.head.total_bytes())?;
+        Ok(Some(found))
+    }
+
+    /// Whether a record that leaves positions out is a copy that a misdirected write brought here: then what it leaves out comes after it,
+    /// and would be passed over for being late. It is told at the end of the run of records that it begins, so that a file is looked at
+    /// no more than twice.
+    fn is_astray(&mut self, first: &Found) -> io::Result<bool> {
+        let mut last = *first;
+        let after = loop {
+            let offset = last.offset + last.head.total_bytes();
+            match self.record_at(offset)? {
+                Some(next) if next.head.position == last.head.end() => last = next,
+                Some(next) => break Some(next),
+                None => break self.find(offset + 1, Self::record_at)?,
+            }
+        };
+        Ok(after.is_some_and(|after| after.head.position < first.head.position))
+    }
+
     fn record_at(&mut self, offset: u64) -> io::Result<Option<Found>> {
         let Some((head, _)) = self.bytes_at(offset, HEAD_BYTES as u64)?.and_then(RecordHead::decode) else { return Ok(None) };
         if head.position < self.expected {
@@ -139,8 +169,8 @@ impl Scanner {
         Ok(valid.then_some(Found { offset, head }))
     }
 
-    /// The first record at or after an offset.
-    fn resynchronise(&mut self, mut offset: u64) -> io::Result<Option<u64>> {
+    /// The first place at or after an offset that holds a record by this test.
+    fn find(&mut self, mut offset: u64, record_at: fn(&mut Self, u64) -> io::Result<Option<Found>>) -> io::Result<Option<Found>> {
         let finder = memmem::Finder::new(&RECORD_MAGIC);
         while offset + HEAD_BYTES as u64 <= self.limit {
             let length = (self.limit - offset).min(WINDOW_BYTES);
@@ -148,8 +178,8 @@ impl Scanner {
             match finder.find(bytes) {
                 Some(at) => {
                     offset += at as u64;
-                    if self.record_at(offset)?.is_some() {
-                        return Ok(Some(offset));
+                    if let Some(found) = record_at(self, offset)? {
+                        return Ok(Some(found));
                     }
                     offset += 1;
                 }

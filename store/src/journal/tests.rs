@@ -1,6 +1,7 @@
 //! The promises at the head of `journal.rs`, one by one. The disk that fails is in `faults`, the one that cannot be read in `sectors`, damage
 //! in `damage`, the model in `model`, all threads at once in `together`.
 
+mod astray;
 mod damage;
 mod faults;
 mod model;
@@ -9,6 +10,7 @@ mod space;
 mod together;
 
 use std::fs;
+use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -78,6 +80,11 @@ impl Place {
     }
 }
 
+/// Whether the long forms of the tests run: `FOOTFALL_SOAK=1`.
+fn soak() -> bool {
+    std::env::var_os("FOOTFALL_SOAK").is_some_and(|value| value == "1")
+}
+
 fn post(body: &[u8]) -> Append {
     post_at(NOON_MS, body)
 }
@@ -138,7 +145,7 @@ fn read_bodies(journal: &Journal) -> Vec<(u64, Vec<u8>)> {
 }
 
 /// Where each record of a segment stands, by walking the file as it was written.
-fn ranges(path: &Path) -> Vec<(u64, std::ops::Range<usize>)> {
+fn ranges(path: &Path) -> Vec<(u64, Range<usize>)> {
     let raw = fs::read(path).unwrap();
     let mut at = codec::BLOCK_BYTES as usize;
     let mut ranges = Vec::new();
