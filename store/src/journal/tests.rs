@@ -4,6 +4,7 @@
 mod astray;
 mod damage;
 mod faults;
+mod golden;
 mod model;
 mod sectors;
 mod space;
