@@ -1,0 +1,13 @@
+//! The whole program under faults: the real binary, and peers, disks and clocks that do what they should not.
+//!
+//! `FOOTFALL_SOAK=1` runs the long forms.
+
+// All of it is test code, which clippy cannot tell of helper functions.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod edge_memory;
+mod edge_support;
+// Shared with the tests without faults, which use more of it.
+#[allow(dead_code)]
+#[path = "../it/harness.rs"]
+mod harness;
