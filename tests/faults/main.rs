@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod edge_memory;
+mod edge_peers;
 mod edge_support;
 // Shared with the tests without faults, which use more of it.
 #[allow(dead_code)]
