@@ -7,6 +7,7 @@
 
 mod edge_memory;
 mod edge_peers;
+mod edge_smuggling;
 mod edge_support;
 // Shared with the tests without faults, which use more of it.
 #[allow(dead_code)]
