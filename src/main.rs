@@ -14,6 +14,7 @@ mod config_command;
 mod failure;
 mod journal_command;
 mod keys;
+mod log;
 mod memory;
 mod metrics;
 mod migrate;

@@ -28,6 +28,9 @@ pub(crate) const ACCOUNTING_MISMATCH: &str = "footfall_accounting_mismatch";
 /// Bytes of the repeat filter.
 pub(crate) const REPEAT_FILTER_BYTES: &str = "footfall_repeat_filter_bytes";
 
+/// Lines of the log that nobody took.
+pub(crate) const LOG_DROPPED_LINES_TOTAL: &str = "footfall_log_dropped_lines_total";
+
 /// All of them, for registration and for docs/metrics.md.
 pub(crate) const ALL: &[Described] = &[
     (OBSERVATIONS_TOTAL, "counter", "Observations by `outcome`: `written`, `repeat`, `late` (0 until presence decides it), `discarded`."),
@@ -42,6 +45,7 @@ pub(crate) const ALL: &[Described] = &[
     (STORE_DEFAULT_PARTITION_ROWS, "gauge", "Rows in Postgres' default partitions. Must be zero."),
     (ACCOUNTING_MISMATCH, "gauge", "Observations told less observations with an outcome, whenever all is applied. Must be zero."),
     (REPEAT_FILTER_BYTES, "gauge", "Bytes of the repeat filter."),
+    (LOG_DROPPED_LINES_TOTAL, "counter", "Lines of the log dropped because whoever reads stderr does not."),
 ];
 
 /// Every metric of the process.

@@ -25,9 +25,10 @@ use tokio::sync::{oneshot, watch};
 
 use crate::admin::{self, Admin};
 use crate::clock::now_ms;
-use crate::config::{Clients, Config, LogFormat, Personal};
+use crate::config::{Clients, Config, Personal};
 use crate::failure::{Code, Failure};
 use crate::keys::Keys;
+use crate::log::{Dropped, Log};
 use crate::pipeline::{Pipeline, Report, Settings};
 use crate::{config_command, keys, metrics};
 
@@ -38,7 +39,7 @@ use listeners::{Bound, bind, bind_all, load_certificates, remove_sockets, watch_
 /// Serves until a signal ends it.
 pub(crate) fn run(named: Option<&Path>) -> Result<(), Failure> {
     let (config, file) = config_command::load(named)?;
-    start_log(&config);
+    let log = Log::start(&config);
     for warning in config_command::warnings(&config, file.as_deref()) {
         tracing::warn!("{warning}");
     }
@@ -57,7 +58,7 @@ pub(crate) fn run(named: Option<&Path>) -> Result<(), Failure> {
         .map_err(|error| Failure::new(Code::CannotCreate, format!("open the quarantine in {}: {error}", config.data_dir.display())))?;
     let database = crate::migrate::open(&config)?;
     let runtime = crate::runtime()?;
-    let result = runtime.block_on(Process { config, file, metrics, keys, journal, quarantine, database }.serve());
+    let result = runtime.block_on(Process { config, file, metrics, dropped: log.dropped(), keys, journal, quarantine, database }.serve());
     // Tasks that a dead database or disk holds up must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
@@ -68,6 +69,7 @@ struct Process {
     config: Config,
     file: Option<PathBuf>,
     metrics: PrometheusHandle,
+    dropped: Dropped,
     keys: Keys,
     journal: Arc<Journal>,
     quarantine: Quarantine,
@@ -101,6 +103,7 @@ impl Process {
             store_kind,
             database: self.config.database.clone(),
             metrics: self.metrics,
+            dropped: self.dropped,
             stopping: stopping.clone(),
             started: Instant::now(),
             now_ms,
@@ -164,16 +167,6 @@ async fn finish(journal: Arc<Journal>, pipeline: thread::JoinHandle<()>, timeout
     if tokio::time::timeout(timeout, ended).await.is_err() {
         tracing::warn!("the store did not finish its transaction in time; it stays in the journal and is settled at the next start");
     }
-}
-
-fn start_log(config: &Config) {
-    let filter = config.process.log.parse::<tracing_subscriber::EnvFilter>().unwrap_or_default();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    // A second start in one process does not happen; if it did, the first log would go on.
-    let _ = match config.process.log_format {
-        LogFormat::Text => builder.with_ansi(false).try_init(),
-        LogFormat::Json => builder.json().try_init(),
-    };
 }
 
 fn open_journal(config: &Config, key: &Key) -> Result<Journal, Failure> {

@@ -4,13 +4,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::edge_support::{MIB, Posts, memory_of, metric, small_post, status_of, wait_for_metric};
+use crate::edge_support::{MIB, Posts, memory_of, metric, small_post, status_of, trust, wait_for_metric};
 use crate::harness::{PATIENCE, Served, Site};
 
 /// How a peer is bad.
@@ -96,14 +95,6 @@ async fn shake_hands(stream: &mut TcpStream, config: &Arc<ClientConfig>) {
     }
 }
 
-fn trust(site: &Site) -> Arc<ClientConfig> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(site.data().join("certificates/ca.pem")).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
 /// One honest post on a connection of its own.
 async fn honest(served: &Served, number: u64) -> u16 {
     let body = small_post(number);
@@ -121,7 +112,7 @@ async fn a_thousand_silent_and_slow_peers_keep_no_honest_post_from_its_answer() 
     let served = site.serve();
     assert_eq!(honest(&served, 0).await, 200);
     let before = memory_of(&served, "VmRSS");
-    let tls = trust(&site);
+    let tls = trust(&[site.data().join("certificates/ca.pem")]);
     let kinds = ALL.iter().flat_map(|(bad, count)| std::iter::repeat_n(*bad, *count));
     let mut peers = Vec::with_capacity(COUNT);
     for (n, bad) in kinds.enumerate() {

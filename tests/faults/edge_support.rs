@@ -3,7 +3,13 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::client::Resumption;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 use serde_json::Value;
 
@@ -25,7 +31,7 @@ pub(crate) fn small_post(number: u64) -> String {
 }
 
 /// An invented, locally administered address.
-fn mac(number: u64) -> String {
+pub(crate) fn mac(number: u64) -> String {
     let [.., a, b, c, d] = number.to_be_bytes();
     format!("02:aa:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
 }
@@ -130,6 +136,19 @@ pub(crate) fn memory_of(served: &Served, line: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", served.id())).unwrap();
     let value = status.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(':')).unwrap();
     value.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+/// A client of TLS that trusts these authorities and is shown the certificate at each handshake.
+pub(crate) fn trust(authorities: &[PathBuf]) -> Arc<ClientConfig> {
+    let mut roots = rustls::RootCertStore::empty();
+    for authority in authorities {
+        roots.add(CertificateDer::from_pem_file(authority).unwrap()).unwrap();
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    Arc::new(config)
 }
 
 /// Posts of a receiver by outcome, received and open, as `/v1/status` shows them.
