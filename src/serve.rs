@@ -30,7 +30,7 @@ use crate::failure::{Code, Failure};
 use crate::keys::Keys;
 use crate::log::{Dropped, Log};
 use crate::pipeline::{Pipeline, Report, Settings};
-use crate::{config_command, keys, metrics};
+use crate::{clock, config_command, keys, metrics};
 
 mod listeners;
 
@@ -53,12 +53,13 @@ pub(crate) fn run(named: Option<&Path>) -> Result<(), Failure> {
     let metrics = metrics::install().map_err(|error| Failure::new(Code::Software, format!("install the metrics recorder: {error}")))?;
     keys::make_private_dir(&config.data_dir)?;
     let keys = Keys::open(&config)?;
-    let journal = Arc::new(open_journal(&config, &keys.journal)?);
+    let (journal, newest_ms) = open_journal(&config, &keys.journal)?;
+    let journal = Arc::new(journal);
     let quarantine = Quarantine::open(&config.data_dir.join("quarantine"), keys.journal.clone())
         .map_err(|error| Failure::new(Code::CannotCreate, format!("open the quarantine in {}: {error}", config.data_dir.display())))?;
     let database = crate::migrate::open(&config)?;
     let runtime = crate::runtime()?;
-    let result = runtime.block_on(Process { config, file, metrics, dropped: log.dropped(), keys, journal, quarantine, database }.serve());
+    let result = runtime.block_on(Process { config, file, metrics, dropped: log.dropped(), keys, journal, newest_ms, quarantine, database }.serve());
     // Tasks that a dead database or disk holds up must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
@@ -72,6 +73,8 @@ struct Process {
     dropped: Dropped,
     keys: Keys,
     journal: Arc<Journal>,
+    /// When the newest record in the journal had arrived.
+    newest_ms: i64,
     quarantine: Quarantine,
     database: Database,
 }
@@ -89,7 +92,7 @@ impl Process {
 
         let store_kind = self.database.kind();
         let report = Arc::new(Report::new());
-        let ingress = Ingress::new(limits_of(&self.config), by_path, Arc::clone(&self.journal), Arc::new(now_ms));
+        let ingress = Ingress::new(limits_of(&self.config), by_path, Arc::clone(&self.journal), Arc::new(clock::of_arrivals(self.newest_ms)));
         let settings = pipeline_settings(&self.config, &self.keys, &ingress)?;
         let pipeline = Pipeline::new(self.database, Arc::clone(&self.journal), self.quarantine, settings, Arc::clone(&report), stopping.clone());
         let (mut pipeline_ended, pipeline_thread) = start_pipeline(pipeline)?;
@@ -169,7 +172,8 @@ async fn finish(journal: Arc<Journal>, pipeline: thread::JoinHandle<()>, timeout
     }
 }
 
-fn open_journal(config: &Config, key: &Key) -> Result<Journal, Failure> {
+/// The journal, and when its newest record had arrived.
+fn open_journal(config: &Config, key: &Key) -> Result<(Journal, i64), Failure> {
     let opened = Journal::open(journal::Settings {
         dir: config.data_dir.join("journal"),
         quarantine: config.data_dir.join("quarantine"),
@@ -188,7 +192,7 @@ fn open_journal(config: &Config, key: &Key) -> Result<Journal, Failure> {
         OpenError::Io { .. } => Failure::new(Code::CannotCreate, error.to_string()),
     })?;
     tracing::info!(journal = %journal.id(), first = %found.first, next = %found.next, torn = found.torn, corrupt = found.corrupt, "journal opened");
-    Ok(journal)
+    Ok((journal, found.last_received_ms.unwrap_or(0)))
 }
 
 fn pipeline_settings(config: &Config, keys: &Keys, ingress: &Arc<Ingress<Arc<Journal>>>) -> Result<Settings, Failure> {

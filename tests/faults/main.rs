@@ -5,6 +5,7 @@
 // All of it is test code, which clippy cannot tell of helper functions.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod edge_clock;
 mod edge_log;
 mod edge_memory;
 mod edge_peers;
