@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod edge_clock;
+mod edge_life;
 mod edge_log;
 mod edge_memory;
 mod edge_peers;
