@@ -16,6 +16,7 @@ use store::journal::{self, Journal};
 use tokio::sync::watch;
 
 use crate::config::Hidden;
+use crate::log::Dropped;
 use crate::pipeline::Report;
 use crate::query::{self, Rows};
 
@@ -27,6 +28,7 @@ pub(crate) struct Admin {
     pub(crate) store_kind: &'static str,
     pub(crate) database: Hidden,
     pub(crate) metrics: PrometheusHandle,
+    pub(crate) dropped: Dropped,
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) started: Instant,
     pub(crate) now_ms: fn() -> i64,
@@ -54,6 +56,7 @@ async fn metrics(Shared(admin): Shared<Arc<Admin>>) -> Response {
     metrics::gauge!(store::metrics::JOURNAL_BYTES).set(journal.bytes as f64);
     metrics::gauge!(store::metrics::JOURNAL_RECORDS).set(journal.records as f64);
     metrics::gauge!(crate::metrics::STORE_LAG_SECONDS).set(admin.lag_s());
+    metrics::counter!(crate::metrics::LOG_DROPPED_LINES_TOTAL).absolute(admin.dropped.lines());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], admin.metrics.render()).into_response()
 }
 

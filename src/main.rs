@@ -14,6 +14,8 @@ mod config_command;
 mod failure;
 mod journal_command;
 mod keys;
+mod log;
+mod memory;
 mod metrics;
 mod migrate;
 mod pipeline;
@@ -25,6 +27,7 @@ use cli::{Cli, Command, ConfigCommand, JournalCommand};
 use failure::{Code, Failure};
 
 fn main() -> ExitCode {
+    memory::give_large_blocks_back();
     // The one cryptographic provider of the process; the second call of a process would fail, and there is none.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let cli = match Cli::try_parse() {

@@ -29,6 +29,9 @@ pub(crate) const ACCOUNTING_MISMATCH: &str = "footfall_accounting_mismatch";
 pub(crate) const REPEAT_FILTER_BYTES: &str = "footfall_repeat_filter_bytes";
 pub(crate) const KNOWN_FACTS_BYTES: &str = "footfall_known_facts_bytes";
 
+/// Lines of the log that nobody took.
+pub(crate) const LOG_DROPPED_LINES_TOTAL: &str = "footfall_log_dropped_lines_total";
+
 /// All of them, for registration and for docs/metrics.md.
 pub(crate) const ALL: &[Described] = &[
     (OBSERVATIONS_TOTAL, "counter", "Observations by `outcome`: `written`, `repeat`, `late` (0 until presence decides it), `discarded`."),
@@ -44,6 +47,7 @@ pub(crate) const ALL: &[Described] = &[
     (ACCOUNTING_MISMATCH, "gauge", "Observations told less observations with an outcome, whenever all is applied. Must be zero."),
     (REPEAT_FILTER_BYTES, "gauge", "Bytes of the repeat filter."),
     (KNOWN_FACTS_BYTES, "gauge", "Bytes held for what the store is known to say of clients and access points; 200 MB at most."),
+    (LOG_DROPPED_LINES_TOTAL, "counter", "Lines of the log dropped because whoever reads stderr does not."),
 ];
 
 /// Every metric of the process.

@@ -25,11 +25,12 @@ use tokio::sync::{oneshot, watch};
 
 use crate::admin::{self, Admin};
 use crate::clock::now_ms;
-use crate::config::{Clients, Config, LogFormat, Personal};
+use crate::config::{Clients, Config, Personal};
 use crate::failure::{Code, Failure};
 use crate::keys::Keys;
+use crate::log::{Dropped, Log};
 use crate::pipeline::{Pipeline, Report, Settings};
-use crate::{config_command, keys, metrics};
+use crate::{clock, config_command, keys, metrics};
 
 mod listeners;
 
@@ -38,7 +39,7 @@ use listeners::{Bound, bind, bind_all, load_certificates, remove_sockets, watch_
 /// Serves until a signal ends it.
 pub(crate) fn run(named: Option<&Path>) -> Result<(), Failure> {
     let (config, file) = config_command::load(named)?;
-    start_log(&config);
+    let log = Log::start(&config);
     for warning in config_command::warnings(&config, file.as_deref()) {
         tracing::warn!("{warning}");
     }
@@ -52,12 +53,13 @@ pub(crate) fn run(named: Option<&Path>) -> Result<(), Failure> {
     let metrics = metrics::install().map_err(|error| Failure::new(Code::Software, format!("install the metrics recorder: {error}")))?;
     keys::make_private_dir(&config.data_dir)?;
     let keys = Keys::open(&config)?;
-    let journal = Arc::new(open_journal(&config, &keys.journal)?);
+    let (journal, newest_ms) = open_journal(&config, &keys.journal)?;
+    let journal = Arc::new(journal);
     let quarantine = Quarantine::open(&config.data_dir.join("quarantine"), keys.journal.clone())
         .map_err(|error| Failure::new(Code::CannotCreate, format!("open the quarantine in {}: {error}", config.data_dir.display())))?;
     let database = crate::migrate::open(&config)?;
     let runtime = crate::runtime()?;
-    let result = runtime.block_on(Process { config, file, metrics, keys, journal, quarantine, database }.serve());
+    let result = runtime.block_on(Process { config, file, metrics, dropped: log.dropped(), keys, journal, newest_ms, quarantine, database }.serve());
     // Tasks that a dead database or disk holds up must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
@@ -68,8 +70,11 @@ struct Process {
     config: Config,
     file: Option<PathBuf>,
     metrics: PrometheusHandle,
+    dropped: Dropped,
     keys: Keys,
     journal: Arc<Journal>,
+    /// When the newest record in the journal had arrived.
+    newest_ms: i64,
     quarantine: Quarantine,
     database: Database,
 }
@@ -87,7 +92,7 @@ impl Process {
 
         let store_kind = self.database.kind();
         let report = Arc::new(Report::new());
-        let ingress = Ingress::new(limits_of(&self.config), by_path, Arc::clone(&self.journal), Arc::new(now_ms));
+        let ingress = Ingress::new(limits_of(&self.config), by_path, Arc::clone(&self.journal), Arc::new(clock::of_arrivals(self.newest_ms)));
         let settings = pipeline_settings(&self.config, &self.keys, &ingress)?;
         let pipeline = Pipeline::new(self.database, Arc::clone(&self.journal), self.quarantine, settings, Arc::clone(&report), stopping.clone());
         let (mut pipeline_ended, pipeline_thread) = start_pipeline(pipeline)?;
@@ -101,6 +106,7 @@ impl Process {
             store_kind,
             database: self.config.database.clone(),
             metrics: self.metrics,
+            dropped: self.dropped,
             stopping: stopping.clone(),
             started: Instant::now(),
             now_ms,
@@ -166,17 +172,8 @@ async fn finish(journal: Arc<Journal>, pipeline: thread::JoinHandle<()>, timeout
     }
 }
 
-fn start_log(config: &Config) {
-    let filter = config.process.log.parse::<tracing_subscriber::EnvFilter>().unwrap_or_default();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    // A second start in one process does not happen; if it did, the first log would go on.
-    let _ = match config.process.log_format {
-        LogFormat::Text => builder.with_ansi(false).try_init(),
-        LogFormat::Json => builder.json().try_init(),
-    };
-}
-
-fn open_journal(config: &Config, key: &Key) -> Result<Journal, Failure> {
+/// The journal, and when its newest record had arrived.
+fn open_journal(config: &Config, key: &Key) -> Result<(Journal, i64), Failure> {
     let opened = Journal::open(journal::Settings {
         dir: config.data_dir.join("journal"),
         quarantine: config.data_dir.join("quarantine"),
@@ -195,7 +192,7 @@ fn open_journal(config: &Config, key: &Key) -> Result<Journal, Failure> {
         OpenError::Io { .. } => Failure::new(Code::CannotCreate, error.to_string()),
     })?;
     tracing::info!(journal = %journal.id(), first = %found.first, next = %found.next, torn = found.torn, corrupt = found.corrupt, "journal opened");
-    Ok(journal)
+    Ok((journal, found.last_received_ms.unwrap_or(0)))
 }
 
 fn pipeline_settings(config: &Config, keys: &Keys, ingress: &Arc<Ingress<Arc<Journal>>>) -> Result<Settings, Failure> {

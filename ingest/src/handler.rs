@@ -158,7 +158,8 @@ impl<K: Keep> Ingress<K> {
 
     /// Answers one request. An answer that carries `Connection: close` left something of the request unread.
     pub async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Answer {
-        let (_, has_body) = body::promised(request.body());
+        // What follows a CONNECT may be meant for a tunnel, and is then no request.
+        let leaves_more = body::promised(request.body()).1 || request.method() == Method::CONNECT;
         let answer = match self.receivers.at(request.uri().path().as_bytes()) {
             None => {
                 self.unknown_paths.increment(1);
@@ -170,7 +171,7 @@ impl<K: Keep> Ingress<K> {
                 _ => answer::method(),
             },
         };
-        if has_body { answer::closing(answer) } else { answer }
+        if leaves_more { answer::closing(answer) } else { answer }
     }
 
     async fn post(self: &Arc<Self>, open: Open, request: Request<Incoming>) -> Answer {

@@ -141,7 +141,11 @@ impl Source {
             return Item::Aside(SetAside { reason: SetAside::UNKNOWN, record });
         }
         let context = Context { receiver: &record.receiver, secrets: Secrets::Trusted, received_at_ms: record.received_at_ms };
-        match self.parser.parse(&mut record.body, &context, self.spare.take()) {
+        let parsed = self.parser.parse(&mut record.body, &context, self.spare.take());
+        if self.parser.memory_bytes() > PARSER_BYTES_MAX {
+            self.parser = Parser::default();
+        }
+        match parsed {
             Ok(Parsed::Post(batch)) => {
                 let replayed = record.position < self.counted_before;
                 Item::Post { batch, replayed, from_disk: true }
@@ -155,5 +159,7 @@ impl Source {
     }
 }
 
+/// A parser that one giant post has swollen over this is not kept.
+const PARSER_BYTES_MAX: usize = 8 << 20;
 /// A batch larger than this is not kept.
 const SPARE_BYTES_MAX: usize = 1 << 20;

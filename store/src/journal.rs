@@ -54,6 +54,7 @@ use crate::key::Key;
 use crate::position::{JournalId, Position};
 use disk::Disk;
 use queue::Queue;
+use recover::Ground;
 use shared::{Meters, Shared, Tuning};
 use space::{Prepared, Space};
 use writer::{Resume, Writer};
@@ -130,15 +131,15 @@ impl Journal {
     /// When another process has the lock, the key is wrong, the format is newer, or the file system refuses; never because of damage or a
     /// full disk.
     pub fn open(settings: Settings) -> Result<(Self, Recovered), OpenError> {
-        Self::open_on(settings, Box::new(disk::System), Tuning::default())
+        Self::open_on(settings, Arc::new(disk::System), Tuning::default())
     }
 
-    pub(crate) fn open_on(settings: Settings, disk: Box<dyn Disk>, tuning: Tuning) -> Result<(Self, Recovered), OpenError> {
+    pub(crate) fn open_on(settings: Settings, disk: Arc<dyn Disk>, tuning: Tuning) -> Result<(Self, Recovered), OpenError> {
         let failed = |doing, source| OpenError::io(doing, &settings.dir, source);
         disk::create_dir(&settings.dir).map_err(|source| failed("create", source))?;
         disk::create_dir(&settings.quarantine).map_err(|source| OpenError::io("create", &settings.quarantine, source))?;
         let lock = lock(&settings.dir)?;
-        let recovery = recover::recover(&settings)?;
+        let recovery = recover::recover(Ground { settings: &settings, disk: &disk })?;
         for unfinished in [keeper::PREPARED_NAME, writer::UNFINISHED_NAME] {
             let _ = std::fs::remove_file(settings.dir.join(unfinished));
         }

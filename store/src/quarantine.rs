@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::journal::codec::{BLOCK_BYTES, HeaderRead, KIND_UNKNOWN, RecordHead, SegmentHeader};
+use crate::journal::disk::{self, Disk, System};
 use crate::journal::scan::{Scanner, Step, read_block};
 use crate::journal::seal::SegmentKey;
-use crate::journal::{Kind, Record, disk};
+use crate::journal::{Kind, Record};
 use crate::key::Key;
 use crate::metrics::QUARANTINE_RECORDS_TOTAL;
 use crate::position::{JournalId, Position};
@@ -130,8 +131,10 @@ impl Quarantine {
     /// When it cannot be read or is sealed with another key. Damage is no error.
     pub fn read(&self, file: &str) -> io::Result<Contents> {
         let mut contents = Contents { records: Vec::new(), damaged: 0 };
+        let first = file.split_once('-').and_then(|(first, _)| first.parse().ok()).unwrap_or(0);
         let file = File::open(self.dir.join(file))?;
-        let header = match SegmentHeader::decode(&read_block(&file)?) {
+        let disk: Arc<dyn Disk> = Arc::new(System);
+        let header = match SegmentHeader::decode(&read_block(&*disk, &file)?, first) {
             HeaderRead::Valid { header, damaged } => {
                 contents.damaged += u64::from(damaged);
                 header
@@ -144,7 +147,7 @@ impl Quarantine {
         }
         let key = SegmentKey::new(&self.key, &header.salt)?;
         let bytes = file.metadata()?.len();
-        let mut scanner = Scanner::with_repeats(file, &header, bytes);
+        let mut scanner = Scanner::with_repeats(&disk, file, &header, bytes);
         loop {
             match scanner.step()? {
                 Step::Record(found) => match key.open_record(found.offset, scanner.record(&found)) {

@@ -94,7 +94,7 @@ fn the_journal_is_inspected_and_verified_and_damage_is_told() {
 
     let (path, mut bytes) =
         crate::harness::files_below(&site.data().join("journal")).into_iter().find(|(path, _)| path.extension().is_some_and(|end| end == "seg")).unwrap();
-    bytes[4_096 + 40] ^= 1;
+    bytes[8_192 + 40] ^= 1;
     fs::write(path, bytes).unwrap();
     let out = site.run(&["journal", "verify"]);
     assert_eq!(out.status.code(), Some(74), "{}", String::from_utf8_lossy(&out.stdout));

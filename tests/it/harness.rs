@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -107,7 +107,12 @@ impl Site {
 
     /// Starts `serve`; what it said when it ended instead of listening.
     pub(crate) fn try_serve(&self) -> Result<Served, (ExitStatus, String)> {
-        let mut child = self.command(&["serve"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        Self::try_serve_by(self.command(&["serve"]))
+    }
+
+    /// The same by a command of the test's own, which becomes `serve`.
+    pub(crate) fn try_serve_by(mut command: Command) -> Result<Served, (ExitStatus, String)> {
+        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let stderr = child.stderr.take().unwrap();
         let (sender, lines) = mpsc::channel();
         let reader = std::thread::spawn(move || {
@@ -136,7 +141,14 @@ impl Site {
                 admin = Some(url.to_owned());
             }
         }
-        Ok(Served { child: Some(child), reader: Some(reader), https: https.unwrap(), http: http.unwrap(), admin: admin.unwrap() })
+        Ok(Served {
+            child: Some(child),
+            reader: Some(reader),
+            lines: Some(Mutex::new(lines)),
+            https: https.unwrap(),
+            http: http.unwrap(),
+            admin: admin.unwrap(),
+        })
     }
 
     /// Starts the simulator against a running server's HTTPS listener.
@@ -169,15 +181,32 @@ pub(crate) fn finish(child: Child) -> String {
 pub(crate) struct Served {
     child: Option<Child>,
     reader: Option<JoinHandle<String>>,
+    lines: Option<Mutex<mpsc::Receiver<String>>>,
     pub(crate) https: String,
     pub(crate) http: String,
     pub(crate) admin: String,
 }
 
 impl Served {
+    /// A `serve` that a test has started itself and whose log it reads itself.
+    pub(crate) fn adopt(child: Child, https: String, http: String, admin: String) -> Self {
+        Self { child: Some(child), reader: None, lines: None, https, http, admin }
+    }
+
     /// The process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.as_ref().unwrap().id()
+    }
+
+    /// Waits for a line of the log that says this, and passes over those before it.
+    pub(crate) fn wait_for_line(&self, text: &str) -> String {
+        let lines = self.lines.as_ref().unwrap().lock().unwrap();
+        loop {
+            let line = lines.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("no line says {text:?}: {error}"));
+            if line.contains(text) {
+                return line;
+            }
+        }
     }
 
     /// Sends a signal by the process id.
@@ -189,7 +218,7 @@ impl Served {
     /// Waits for the end; the exit status and everything it logged.
     pub(crate) fn wait(mut self) -> (ExitStatus, String) {
         let status = self.child.take().unwrap().wait().unwrap();
-        (status, self.reader.take().unwrap().join().unwrap())
+        (status, self.reader.take().map_or_else(String::new, |reader| reader.join().unwrap()))
     }
 
     /// SIGTERM, and a good end.

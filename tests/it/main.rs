@@ -11,6 +11,8 @@ mod cluster;
 mod commands;
 mod documents;
 mod exactly_once;
+// Shared with the tests under faults, which use more of it.
+#[allow(dead_code)]
 mod harness;
 mod ledger;
 mod posts;

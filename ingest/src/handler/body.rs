@@ -8,7 +8,7 @@ use flate2::write::MultiGzDecoder;
 use http_body_util::BodyExt;
 use hyper::HeaderMap;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::CONTENT_ENCODING;
+use hyper::header::{CONTENT_ENCODING, TRANSFER_ENCODING};
 
 use crate::budget::pool::Pool;
 use crate::budget::{Budget, Claim, in_steps};
@@ -30,6 +30,11 @@ pub(crate) enum Coding {
 impl Coding {
     /// Of a request, or `None` when it is one that is not taken.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
+        // A coding inside of the chunks would have to be taken off too, and chunks are made once.
+        let mut transfers = headers.get_all(TRANSFER_ENCODING).iter();
+        if transfers.next().is_some_and(|first| !first.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")) || transfers.next().is_some() {
+            return None;
+        }
         let mut values = headers.get_all(CONTENT_ENCODING).iter();
         let Some(value) = values.next() else { return Some(Self::Identity) };
         if values.next().is_some() {

@@ -83,6 +83,8 @@ where
     let service = service_fn(move |request| answer(Arc::clone(&ingress), Arc::clone(&watched), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        // A peer that has said all it has to say is still owed its answer; without this its post is dropped, or not, as the reads fall.
+        .half_close(true)
         .header_read_timeout(None)
         .max_header_size(HEAD_BYTES)
         .max_buf_size(HTTP1_BUFFER_BYTES)

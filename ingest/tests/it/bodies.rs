@@ -155,6 +155,22 @@ async fn a_peer_that_leaves_within_its_body_is_counted_as_aborted() {
 }
 
 #[tokio::test]
+async fn a_peer_that_has_said_all_it_has_to_say_is_answered() {
+    use tokio::io::AsyncWriteExt;
+    let server = Running::start().await;
+    for _ in 0..20 {
+        let mut peer = server.connect().await;
+        let body = post_body();
+        peer.send([format!("POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes(), &body].concat()).await;
+        peer.stream.shutdown().await.unwrap();
+        assert_eq!(peer.reply().await.status, 200);
+        peer.closed().await;
+    }
+    assert_eq!(server.counts().of(Outcome::Accepted), 20);
+    server.finish().await;
+}
+
+#[tokio::test]
 async fn a_whole_post_is_kept_and_counted_also_when_its_peer_has_left() {
     let server = Running::start().await;
     server.keeper.hold();

@@ -1,7 +1,7 @@
 //! The bytes of a segment file: its header block and the heads of its records. Pure functions, little endian throughout.
 //!
 //! ```text
-//! block of 4 KiB   the header at 0 and once more at 2048, zeros between and after
+//! block of 8 KiB   the header at 0 and once more at 4096, zeros between and after
 //! record           magic u32 | sealed length u32 | position u64 | received ns u64 | kind u16 | in group u16 | crc32c u32 | sealed bytes
 //! record ...
 //! zeros            preallocated and not used yet
@@ -13,9 +13,9 @@
 use crate::position::JournalId;
 
 /// Bytes of the header block; the first record stands here.
-pub(crate) const BLOCK_BYTES: u64 = 4096;
-/// Where the second copy of the header stands.
-const SECOND_COPY: usize = 2048;
+pub(crate) const BLOCK_BYTES: u64 = 8192;
+/// Where the second copy of the header stands: on a page of its own, since a bad sector takes all of the page that it lies in.
+pub(crate) const SECOND_COPY: usize = 4096;
 /// Bytes of a record before its sealed bytes.
 pub(crate) const HEAD_BYTES: usize = 32;
 /// The part of a head that is authenticated: all but the checksum.
@@ -66,7 +66,7 @@ pub(crate) struct SegmentHeader {
 /// What a header block holds.
 #[derive(Debug)]
 pub(crate) enum HeaderRead {
-    /// A header; `damaged` when one of its two copies is not as it was written.
+    /// The file's header; `damaged` when one of its two copies is not as it was written.
     Valid { header: SegmentHeader, damaged: bool },
     /// A header of a version that this program does not know.
     Newer(u32),
@@ -95,10 +95,12 @@ impl SegmentHeader {
         block
     }
 
-    /// Reads the block, or as much of it as the file has: one whole copy is enough.
-    pub(crate) fn decode(block: &[u8]) -> HeaderRead {
-        let first = Self::decode_copy(block, 0);
-        let second = Self::decode_copy(block, SECOND_COPY);
+    /// Reads the block, or as much of it as the file has: one whole copy is enough. A copy with another base than the file's name tells
+    /// belongs to another file, whatever brought it here.
+    pub(crate) fn decode(block: &[u8], base: u64) -> HeaderRead {
+        let of_this_file = |header: Self| if header.base == base { Ok(header) } else { Err(None) };
+        let first = Self::decode_copy(block, 0).and_then(of_this_file);
+        let second = Self::decode_copy(block, SECOND_COPY).and_then(of_this_file);
         match (first, second) {
             (Ok(header), Ok(other)) => HeaderRead::Valid { damaged: header != other, header },
             (Ok(header), Err(_)) | (Err(_), Ok(header)) => HeaderRead::Valid { header, damaged: true },
@@ -245,7 +247,7 @@ mod tests {
         for at in 0..block.len() {
             let mut flipped = block.clone();
             flipped[at] ^= 0xff;
-            let HeaderRead::Valid { header: read, damaged } = SegmentHeader::decode(&flipped) else { panic!("lost at {at}") };
+            let HeaderRead::Valid { header: read, damaged } = SegmentHeader::decode(&flipped, 41) else { panic!("lost at {at}") };
             assert_eq!(read, header());
             assert_eq!(damaged, at % SECOND_COPY < HEADER_BYTES, "at {at}");
         }
@@ -253,8 +255,8 @@ mod tests {
 
     #[test]
     fn zeros_are_neither_a_header_nor_a_record() {
-        assert!(matches!(SegmentHeader::decode(&[0; 4096]), HeaderRead::Invalid));
-        assert!(matches!(SegmentHeader::decode(&[]), HeaderRead::Invalid));
+        assert!(matches!(SegmentHeader::decode(&[0; BLOCK_BYTES as usize], 0), HeaderRead::Invalid));
+        assert!(matches!(SegmentHeader::decode(&[], 0), HeaderRead::Invalid));
         assert!(RecordHead::decode(&[0; 64]).is_none());
     }
 
@@ -262,9 +264,21 @@ mod tests {
     fn a_newer_version_is_told_apart_from_a_flipped_bit() {
         let mut block = header().encode();
         block[8] = 2;
-        assert!(matches!(SegmentHeader::decode(&block), HeaderRead::Valid { damaged: true, .. }));
+        assert!(matches!(SegmentHeader::decode(&block, 41), HeaderRead::Valid { damaged: true, .. }));
         block[SECOND_COPY + 8] = 2;
-        assert!(matches!(SegmentHeader::decode(&block), HeaderRead::Newer(2)));
+        assert!(matches!(SegmentHeader::decode(&block, 41), HeaderRead::Newer(2)));
+    }
+
+    #[test]
+    fn a_copy_of_another_file_s_header_is_none_of_this_one() {
+        let (block, other) = (header().encode(), SegmentHeader { base: 90, number: 4, ..header() }.encode());
+        for at in [0, SECOND_COPY] {
+            let mut mixed = block.clone();
+            mixed[at..at + HEADER_BYTES].copy_from_slice(&other[at..at + HEADER_BYTES]);
+            let HeaderRead::Valid { header: read, damaged: true } = SegmentHeader::decode(&mixed, 41) else { panic!("lost at {at}") };
+            assert_eq!(read, header());
+        }
+        assert!(matches!(SegmentHeader::decode(&other, 41), HeaderRead::Invalid));
     }
 
     #[test]
@@ -283,5 +297,5 @@ mod tests {
         assert_eq!(blake3::hash(&header().encode()).to_hex().as_str(), GOLDEN_HEADER);
     }
 
-    const GOLDEN_HEADER: &str = "ea0c8b3a4aeb4cca81ce112e511360857e73c3a684d278cc1daf9a7d2ac44684";
+    const GOLDEN_HEADER: &str = "b8bb1fc2149fc1ad687067b1c13dfe119575e764cb766ff2f6108876a9f57699";
 }

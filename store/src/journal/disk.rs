@@ -7,6 +7,11 @@ use std::path::Path;
 
 /// The calls that can fail in ways the journal answers to.
 pub(crate) trait Disk: Send + Sync {
+    /// Reads some bytes at an offset; none at the file's end.
+    fn read_at(&self, file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        file.read_at(buffer, offset)
+    }
+
     /// Writes all of it at an offset.
     fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
         file.write_all_at(bytes, offset)
@@ -72,22 +77,24 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// Reads at an offset until the buffer is full or the file ends, and gives how many bytes. A place that the device cannot read comes
-/// back as zeros, which never validate: it is damage like any other.
-pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+/// Reads at an offset until the buffer is full or the file ends, and gives how many bytes. A page that the device cannot read comes back
+/// as [`UNREADABLE`] bytes, which never validate: it is damage like any other.
+pub(crate) fn read_at(disk: &dyn Disk, file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut read = 0;
     while read < buffer.len() {
-        match file.read_at(&mut buffer[read..], offset + read as u64) {
+        let at = offset + read as u64;
+        match disk.read_at(file, &mut buffer[read..], at) {
             Ok(0) => break,
             Ok(count) => read += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {
-                let end = buffer.len().min(read + UNREADABLE_STEP_BYTES);
-                // One block at a time, so that what lies beside the bad place is kept.
-                match file.read_at(&mut buffer[read..end], offset + read as u64) {
+            Err(error) if is_bad_sector(&error) => {
+                // Up to the end of the page and no further, so that what lies beside the bad place is kept.
+                let page = (PAGE_BYTES - at % PAGE_BYTES) as usize;
+                let end = buffer.len().min(read + page);
+                match disk.read_at(file, &mut buffer[read..end], at) {
                     Ok(count) if count > 0 => read += count,
                     _ => {
-                        buffer[read..end].fill(0);
+                        buffer[read..end].fill(UNREADABLE);
                         read = end;
                     }
                 }
@@ -98,4 +105,27 @@ pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result
     Ok(read)
 }
 
-const UNREADABLE_STEP_BYTES: usize = 4096;
+/// Reads all of it, or fails where it cannot be read.
+pub(crate) fn read_exact_at(disk: &dyn Disk, file: &File, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !buffer.is_empty() {
+        match disk.read_at(file, buffer, offset) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => {
+                buffer = &mut buffer[count..];
+                offset += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn is_bad_sector(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+}
+
+/// What the system reads at once: an error of one sector is the whole page's.
+const PAGE_BYTES: u64 = 4096;
+/// Stands for bytes that cannot be read. It is no zero: what cannot be read is not free space.
+const UNREADABLE: u8 = 0xff;

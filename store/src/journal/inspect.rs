@@ -3,8 +3,10 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::codec::{BLOCK_BYTES, HeaderRead, KIND_UNKNOWN, KIND_VOID, SegmentHeader};
+use super::disk::{Disk, System};
 use super::recover::list;
 use super::scan::{Scanner, Step, read_block};
 use super::seal::SegmentKey;
@@ -123,6 +125,7 @@ pub fn verify(dir: &Path, key: &Key) -> io::Result<Report> {
 }
 
 fn inspect_segment(file: File, base: u64, next_base: Option<u64>, key: Option<&Key>) -> io::Result<SegmentReport> {
+    let disk: Arc<dyn Disk> = Arc::new(System);
     let bytes = file.metadata()?.len();
     let mut report = SegmentReport {
         file: SegmentHeader::file_name(base),
@@ -137,7 +140,7 @@ fn inspect_segment(file: File, base: u64, next_base: Option<u64>, key: Option<&K
         bytes,
         damages: Vec::new(),
     };
-    let header = match SegmentHeader::decode(&read_block(&file)?) {
+    let header = match SegmentHeader::decode(&read_block(&*disk, &file)?, base) {
         HeaderRead::Invalid => return Ok(report),
         HeaderRead::Newer(version) => {
             report.header = HeaderState::Newer(version);
@@ -158,7 +161,7 @@ fn inspect_segment(file: File, base: u64, next_base: Option<u64>, key: Option<&K
             opener = Some(SegmentKey::new(key, &header.salt)?);
         }
     }
-    walk(Scanner::new(file, &header, bytes.max(BLOCK_BYTES)), next_base, opener.as_ref(), &mut report)?;
+    walk(Scanner::new(&disk, file, &header, bytes.max(BLOCK_BYTES)), next_base, opener.as_ref(), &mut report)?;
     Ok(report)
 }
 

@@ -98,8 +98,8 @@ impl Reader {
                 Err(error) if error.kind() == io::ErrorKind::NotFound && !self.is_still(&view) => continue,
                 Err(error) => return Err(error),
             };
-            let block = read_block(&file)?;
-            let HeaderRead::Valid { header, damaged } = SegmentHeader::decode(&block) else {
+            let block = read_block(&*self.shared.disk, &file)?;
+            let HeaderRead::Valid { header, damaged } = SegmentHeader::decode(&block, view.base) else {
                 self.shared.note_damage(&file, view.number, view.base, 0, view.used);
                 self.next = view.end;
                 continue;
@@ -110,7 +110,7 @@ impl Reader {
             if damaged {
                 self.shared.note_damage(&file, view.number, view.base, 0, BLOCK_BYTES);
             }
-            let mut scanner = Scanner::new(file, &header, view.used);
+            let mut scanner = Scanner::new(&self.shared.disk, file, &header, view.used);
             let (position, offset) = view.start;
             scanner.start_at(offset, position);
             let key = SegmentKey::new(&self.shared.settings.key, &header.salt)?;

@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 
 use memchr::memmem;
 
 use super::codec::{BLOCK_BYTES, HEAD_BYTES, RECORD_MAGIC, RecordHead, SegmentHeader, record_crc};
-use super::disk;
+use super::disk::{self, Disk};
 
 /// What stands at a place of a segment.
 #[derive(Debug)]
@@ -30,6 +31,7 @@ pub(crate) struct Found {
 
 /// Reads a segment forwards through one window. Its memory is bounded by the window and the largest record.
 pub(crate) struct Scanner {
+    disk: Arc<dyn Disk>,
     file: File,
     salt_crc: u32,
     limit: u64,
@@ -42,8 +44,9 @@ pub(crate) struct Scanner {
 
 impl Scanner {
     /// From the segment's first record up to the offset `limit`.
-    pub(crate) fn new(file: File, header: &SegmentHeader, limit: u64) -> Self {
+    pub(crate) fn new(disk: &Arc<dyn Disk>, file: File, header: &SegmentHeader, limit: u64) -> Self {
         Self {
+            disk: Arc::clone(disk),
             file,
             salt_crc: crc32c::crc32c(&header.salt),
             limit,
@@ -56,8 +59,8 @@ impl Scanner {
     }
 
     /// The same for a file in which several records may have one position.
-    pub(crate) fn with_repeats(file: File, header: &SegmentHeader, limit: u64) -> Self {
-        Self { repeats: true, ..Self::new(file, header, limit) }
+    pub(crate) fn with_repeats(disk: &Arc<dyn Disk>, file: File, header: &SegmentHeader, limit: u64) -> Self {
+        Self { repeats: true, ..Self::new(disk, file, header, limit) }
     }
 
     /// Goes on at a place where the record `position` is known to stand.
@@ -101,16 +104,16 @@ impl Scanner {
     /// The next thing in the file.
     pub(crate) fn step(&mut self) -> io::Result<Step> {
         let offset = self.offset;
-        if let Some(found) = self.record_at(offset)? {
+        if let Some(found) = self.own_record_at(offset)? {
             self.offset = offset + found.head.total_bytes();
             self.expected = if self.repeats { found.head.position } else { found.head.end() };
             return Ok(Step::Record(found));
         }
         let Some(last) = self.last_nonzero(offset)? else { return Ok(Step::End) };
-        match self.resynchronise(offset + 1)? {
+        match self.find(offset + 1, Self::own_record_at)? {
             Some(next) => {
-                self.offset = next;
-                Ok(Step::Damage { offset, bytes: next - offset })
+                self.offset = next.offset;
+                Ok(Step::Damage { offset, bytes: next.offset - offset })
             }
             None => {
                 self.offset = self.limit;
@@ -125,6 +128,36 @@ impl Scanner {
         &mut self.window[start..start + found.head.total_bytes() as usize]
     }
 
+    /// The record at an offset, unless it stands in the wrong place.
+    fn own_record_at(&mut self, offset: u64) -> io::Result<Option<Found>> {
+        let Some(found) = self.record_at(offset)? else { return Ok(None) };
+        if self.repeats || found.head.position == self.expected {
+            return Ok(Some(found));
+        }
+        if self.is_astray(&found)? {
+            return Ok(None);
+        }
+        // Looking ahead may have moved the window.
+        self.bytes_at(offset, found.head.total_bytes())?;
+        Ok(Some(found))
+    }
+
+    /// Whether a record that leaves positions out is a copy that a misdirected write brought here: then what it leaves out comes after it,
+    /// and would be passed over for being late. It is told at the end of the run of records that it begins, so that a file is looked at
+    /// no more than twice.
+    fn is_astray(&mut self, first: &Found) -> io::Result<bool> {
+        let mut last = *first;
+        let after = loop {
+            let offset = last.offset + last.head.total_bytes();
+            match self.record_at(offset)? {
+                Some(next) if next.head.position == last.head.end() => last = next,
+                Some(next) => break Some(next),
+                None => break self.find(offset + 1, Self::record_at)?,
+            }
+        };
+        Ok(after.is_some_and(|after| after.head.position < first.head.position))
+    }
+
     fn record_at(&mut self, offset: u64) -> io::Result<Option<Found>> {
         let Some((head, _)) = self.bytes_at(offset, HEAD_BYTES as u64)?.and_then(RecordHead::decode) else { return Ok(None) };
         if head.position < self.expected {
@@ -136,8 +169,8 @@ impl Scanner {
         Ok(valid.then_some(Found { offset, head }))
     }
 
-    /// The first record at or after an offset.
-    fn resynchronise(&mut self, mut offset: u64) -> io::Result<Option<u64>> {
+    /// The first place at or after an offset that holds a record by this test.
+    fn find(&mut self, mut offset: u64, record_at: fn(&mut Self, u64) -> io::Result<Option<Found>>) -> io::Result<Option<Found>> {
         let finder = memmem::Finder::new(&RECORD_MAGIC);
         while offset + HEAD_BYTES as u64 <= self.limit {
             let length = (self.limit - offset).min(WINDOW_BYTES);
@@ -145,8 +178,8 @@ impl Scanner {
             match finder.find(bytes) {
                 Some(at) => {
                     offset += at as u64;
-                    if self.record_at(offset)?.is_some() {
-                        return Ok(Some(offset));
+                    if let Some(found) = record_at(self, offset)? {
+                        return Ok(Some(found));
                     }
                     offset += 1;
                 }
@@ -183,10 +216,11 @@ impl Scanner {
                 self.window = Vec::new();
             }
             self.window.resize(wanted, 0);
-            let read = disk::read_at(&self.file, &mut self.window, offset)?;
-            self.window.truncate(read);
+            let read = disk::read_at(&*self.disk, &self.file, &mut self.window, offset);
+            // What a failed read leaves in the buffer is not what stands in the file.
+            self.window.truncate(*read.as_ref().unwrap_or(&0));
             self.window_offset = offset;
-            if (read as u64) < length {
+            if (read? as u64) < length {
                 return Ok(None);
             }
         }
@@ -196,9 +230,9 @@ impl Scanner {
 }
 
 /// The file's header block, as much of it as there is.
-pub(crate) fn read_block(file: &File) -> io::Result<Vec<u8>> {
+pub(crate) fn read_block(disk: &dyn Disk, file: &File) -> io::Result<Vec<u8>> {
     let mut block = vec![0; BLOCK_BYTES as usize];
-    let read = disk::read_at(file, &mut block, 0)?;
+    let read = disk::read_at(disk, file, &mut block, 0)?;
     block.truncate(read);
     Ok(block)
 }

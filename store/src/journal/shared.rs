@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram};
@@ -22,7 +22,7 @@ use crate::position::JournalId;
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) id: JournalId,
-    pub(crate) disk: Box<dyn Disk>,
+    pub(crate) disk: Arc<dyn Disk>,
     pub(crate) tuning: Tuning,
     pub(crate) queue: Queue,
     pub(crate) tail: Tail,
@@ -146,7 +146,7 @@ impl Shared {
         self.meters.corrupt.increment(1);
         tracing::error!(segment = base, offset, bytes, "journal is damaged: the place is set aside and left out");
         if bytes > 0
-            && let Err(error) = copy_aside(&self.settings.quarantine, segment, base, offset, bytes)
+            && let Err(error) = copy_aside(&*self.disk, &self.settings.quarantine, segment, base, offset, bytes)
         {
             tracing::error!(segment = base, offset, error = %error, "copy a damaged place of the journal aside");
         }

@@ -1,13 +1,17 @@
-//! The promises at the head of `journal.rs`, one by one. The disk that fails is in `faults`, damage in `damage`, the model in `model`,
-//! all threads at once in `together`.
+//! The promises at the head of `journal.rs`, one by one. The disk that fails is in `faults`, the one that cannot be read in `sectors`, damage
+//! in `damage`, the model in `model`, all threads at once in `together`.
 
+mod astray;
 mod damage;
 mod faults;
+mod golden;
 mod model;
+mod sectors;
 mod space;
 mod together;
 
 use std::fs;
+use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -53,7 +57,7 @@ fn place() -> Place {
 
 impl Place {
     fn open(&self) -> (Journal, Recovered) {
-        Journal::open_on(self.settings.clone(), Box::new(disk::System), STILL).unwrap()
+        Journal::open_on(self.settings.clone(), Arc::new(disk::System), STILL).unwrap()
     }
 
     /// A copy of the directory as it stands: what a killed process leaves.
@@ -75,6 +79,11 @@ impl Place {
     fn newest(&self) -> PathBuf {
         self.segments().pop().unwrap()
     }
+}
+
+/// Whether the long forms of the tests run: `FOOTFALL_SOAK=1`.
+fn soak() -> bool {
+    std::env::var_os("FOOTFALL_SOAK").is_some_and(|value| value == "1")
 }
 
 fn post(body: &[u8]) -> Append {
@@ -115,6 +124,13 @@ fn append_bodies(journal: &Journal, bodies: &[&[u8]]) {
     }
 }
 
+/// One group for certain: they are put into the queue under one lock.
+fn commit_together(journal: &Journal, posts: Vec<Append>) {
+    for answer in journal.shared.queue.push_together(posts) {
+        answer.blocking_recv().unwrap().unwrap();
+    }
+}
+
 fn read_all(journal: &Journal) -> Vec<Record> {
     let mut reader = journal.reader(Position::FIRST);
     let mut records = Vec::new();
@@ -127,6 +143,21 @@ fn read_all(journal: &Journal) -> Vec<Record> {
 
 fn read_bodies(journal: &Journal) -> Vec<(u64, Vec<u8>)> {
     read_all(journal).into_iter().map(|record| (record.position.0, record.body)).collect()
+}
+
+/// Where each record of a segment stands, by walking the file as it was written.
+fn ranges(path: &Path) -> Vec<(u64, Range<usize>)> {
+    let raw = fs::read(path).unwrap();
+    let mut at = codec::BLOCK_BYTES as usize;
+    let mut ranges = Vec::new();
+    while let Some((head, _)) = codec::RecordHead::decode(&raw[at..]) {
+        ranges.push((head.position, at..at + head.total_bytes() as usize));
+        at += head.total_bytes() as usize;
+        if at + codec::HEAD_BYTES > raw.len() {
+            break;
+        }
+    }
+    ranges
 }
 
 fn numbered(bodies: &[&[u8]]) -> Vec<(u64, Vec<u8>)> {
@@ -254,7 +285,7 @@ fn a_second_process_a_wrong_key_and_a_newer_format_are_refused_and_change_nothin
     assert!(matches!(Journal::open(wrong), Err(OpenError::WrongKey { .. })));
     let newer = place.copy();
     let mut raw = fs::read(newer.newest()).unwrap();
-    (raw[8], raw[2048 + 8]) = (9, 9);
+    (raw[8], raw[codec::SECOND_COPY + 8]) = (9, 9);
     fs::write(newer.newest(), &raw).unwrap();
     assert!(matches!(Journal::open(newer.settings.clone()), Err(OpenError::Newer { version: 9, .. })));
     assert_eq!(fs::read(newer.newest()).unwrap(), raw);
@@ -340,7 +371,7 @@ fn the_sizes_that_the_configuration_is_checked_with_are_exact() {
 fn groups_are_bounded_in_bytes_and_answered_in_order() {
     let place = place();
     let tuning = Tuning { group_bytes_max: 1000, ..STILL };
-    let (journal, _) = Journal::open_on(place.settings.clone(), Box::new(disk::System), tuning).unwrap();
+    let (journal, _) = Journal::open_on(place.settings.clone(), Arc::new(disk::System), tuning).unwrap();
     let bodies: Vec<Vec<u8>> = (0..100_u8).map(|at| vec![at; 30 * usize::from(at)]).collect();
     let answers = append_together(&journal, bodies.iter().map(|body| post(body)).collect());
     let positions: Vec<_> = answers.into_iter().map(|answer| answer.unwrap().position.0).collect();

@@ -3,95 +3,82 @@
 use std::fs;
 
 use super::*;
-use crate::journal::codec::{BLOCK_BYTES, HEAD_BYTES};
+use crate::journal::codec::{BLOCK_BYTES, HEAD_BYTES, SECOND_COPY};
 
-/// Three segments: positions 1 to 3 and 4 to 6 in older ones, 7 in a group of its own and 8 to 10 in the last group of the newest.
-fn written() -> (Place, Vec<(u64, Vec<u8>)>) {
+/// Three segments with records of both kinds: positions 1 to 3 and 4 to 6 in older ones, 7 in a group of its own and 8 to 10 in the last
+/// group of the newest.
+fn written() -> (Place, Vec<Record>) {
     let place = place();
+    let unknown = |body: &[u8]| Append { kind: Kind::Unknown, receiver: Arc::from("station"), ..post(body) };
     for round in 0..2_u8 {
         let (journal, _) = place.open();
-        append_bodies(&journal, &[&[round, 1], &[round, 2, 2]]);
+        append_bodies(&journal, &[&[round, 1]]);
+        append(&journal, unknown(&[round, 2, 2])).unwrap();
         append_together(&journal, vec![post(&[round; 5])]);
     }
     let (journal, _) = place.open();
     append_bodies(&journal, &[b"seven"]);
-    let mut posts = Vec::new();
-    for body in [&b"eight"[..], b"nine", b"ten"] {
-        posts.push(post(body));
-    }
-    commit_together(&journal, posts);
-    let expected = read_bodies(&journal);
+    commit_together(&journal, vec![post(b"eight"), unknown(b""), post(b"ten")]);
+    let expected = read_all(&journal);
     drop(journal);
     assert_eq!((expected.len(), place.segments().len()), (10, 3));
     (place, expected)
 }
 
-/// One group for certain: they are put into the queue under one lock.
-fn commit_together(journal: &Journal, posts: Vec<Append>) {
-    for answer in journal.shared.queue.push_together(posts) {
-        answer.blocking_recv().unwrap().unwrap();
-    }
+/// What is to be flipped: with the long form every bit of every byte, otherwise two masks, and a few of the zeros beside the header.
+fn flips(bytes: usize) -> impl Iterator<Item = (usize, u8)> {
+    let masks: &[u8] = if soak() { &[1, 2, 4, 8, 16, 32, 64, 128, 0xff] } else { &[1, 0xff] };
+    let chosen = move |at: &usize| soak() || *at >= BLOCK_BYTES as usize || at % SECOND_COPY < HEADER_BYTES || at.is_multiple_of(512);
+    (0..bytes).filter(chosen).flat_map(|at| masks.iter().map(move |mask| (at, *mask)))
 }
 
-fn position_of(record: &(u64, Vec<u8>)) -> u64 {
-    record.0
+/// What is cut to: every length with the long form, otherwise those where something begins or ends.
+fn lengths(bytes: usize) -> impl Iterator<Item = usize> {
+    let chosen = |length: &usize| soak() || *length >= BLOCK_BYTES as usize || length % SECOND_COPY < HEADER_BYTES + 4 || length.is_multiple_of(512);
+    (0..bytes).filter(chosen)
 }
 
-/// Where each record of a segment stands, by walking the file as it was written.
-fn ranges(path: &Path) -> Vec<(u64, std::ops::Range<usize>)> {
-    let raw = fs::read(path).unwrap();
-    let mut at = BLOCK_BYTES as usize;
-    let mut ranges = Vec::new();
-    while let Some((head, _)) = codec::RecordHead::decode(&raw[at..]) {
-        ranges.push((head.position, at..at + head.total_bytes() as usize));
-        at += head.total_bytes() as usize;
-        if at + HEAD_BYTES > raw.len() {
-            break;
-        }
-    }
-    ranges
-}
+const HEADER_BYTES: usize = 116;
 
 #[test]
-fn a_flipped_byte_costs_at_most_its_record_and_is_counted() {
+fn a_flipped_bit_or_byte_costs_at_most_its_record_and_is_counted() {
     let (place, expected) = written();
     for (which, path) in place.segments().iter().enumerate() {
         let raw = fs::read(path).unwrap();
         let ranges = ranges(path);
-        for at in 0..raw.len() {
-            // The zeros between the header's copies mean nothing: a few of them stand for all.
-            let header_copy = at % 2048 < 116;
-            if at < BLOCK_BYTES as usize && !header_copy && at % 512 != 0 {
-                continue;
-            }
+        for (at, mask) in flips(raw.len()) {
             let hit = ranges.iter().find(|(_, range)| range.contains(&at)).map(|(position, _)| *position);
+            let what = format!("segment {which}, byte {at}, mask {mask:#04x}");
             let copy = place.copy();
             let mut flipped = raw.clone();
-            flipped[at] ^= 0x5a;
+            flipped[at] ^= mask;
             fs::write(&copy.segments()[which], &flipped).unwrap();
             let (journal, recovered) = copy.open();
-            assert!(recovered.next >= Position(11), "positions never go back");
+            assert!(recovered.next >= Position(11), "positions never go back: {what}");
             append(&journal, post(b"after")).unwrap();
-            let read = read_bodies(&journal);
-            let after = journal.durable().next.0 - 1;
-            let whole: Vec<_> = expected.iter().filter(|record| Some(position_of(record)) != hit).cloned().chain([(after, b"after".to_vec())]).collect();
-            assert_eq!(read, whole, "segment {which}, byte {at}");
-            assert_eq!(read_bodies(&journal), whole, "the second pass");
+            let mut whole = read_all(&journal);
+            let after = whole.pop().unwrap();
+            assert_eq!((after.position.next(), after.body.as_slice()), (journal.durable().next, &b"after"[..]), "{what}");
+            let kept: Vec<_> = expected.iter().filter(|record| Some(record.position.0) != hit).cloned().collect();
+            assert_eq!(whole, kept, "{what}");
+            whole.push(after);
+            assert_eq!(read_all(&journal), whole, "the second pass: {what}");
             let status = journal.status();
+            let header_copy = at < BLOCK_BYTES as usize && at % SECOND_COPY < HEADER_BYTES;
             let expected_counts = match hit {
                 Some(8..=10) => (1, 0),
                 Some(_) => (0, 1),
-                None => (0, u64::from(at < BLOCK_BYTES as usize && header_copy)),
+                None => (0, u64::from(header_copy)),
             };
-            assert_eq!((status.torn, status.corrupt), expected_counts, "segment {which}, byte {at}");
+            assert_eq!((status.torn, status.corrupt), expected_counts, "{what}");
             let aside = fs::read_dir(&copy.settings.quarantine).unwrap().count() as u64;
-            assert_eq!(aside, status.corrupt + u64::from(matches!(hit, Some(8 | 9))), "segment {which}, byte {at}");
+            assert_eq!(aside, status.corrupt + u64::from(matches!(hit, Some(8 | 9))), "{what}");
             drop(journal);
             if at % 16 == 0 {
                 // What was mended stays mended; what is corrupt is told again; nothing else appears.
                 let (journal, recovered) = copy.open();
-                assert_eq!((recovered.torn, read_bodies(&journal)), (0, whole));
-                assert_eq!(journal.status().corrupt, status.corrupt, "segment {which}, byte {at}");
+                assert_eq!((recovered.torn, read_all(&journal)), (0, whole));
+                assert_eq!(journal.status().corrupt, status.corrupt, "{what}");
             }
         }
     }
@@ -103,25 +90,27 @@ fn a_cut_at_any_length_costs_the_records_it_touches() {
     for (which, path) in place.segments().iter().enumerate() {
         let raw = fs::read(path).unwrap();
         let ranges = ranges(path);
-        for length in (0..200).chain(2040..2200).chain(4090..raw.len()) {
+        for length in lengths(raw.len()) {
+            let what = format!("segment {which} cut to {length}");
             let copy = place.copy();
             fs::write(&copy.segments()[which], &raw[..length]).unwrap();
             let (journal, recovered) = copy.open();
             append(&journal, post(b"after")).unwrap();
-            let read = read_bodies(&journal);
-            let (after, before) = read.split_last().unwrap();
-            assert_eq!(after.1, b"after");
+            let mut read = read_all(&journal);
+            assert_eq!(read.pop().unwrap().body, b"after");
             let gone = |position: u64| ranges.iter().any(|(at, range)| *at == position && range.end > length);
-            let kept: Vec<_> = expected.iter().filter(|record| !gone(record.0)).cloned().collect();
-            assert_eq!(before, kept, "segment {which} cut to {length}");
+            let kept: Vec<_> = expected.iter().filter(|record| !gone(record.position.0)).cloned().collect();
+            assert_eq!(read, kept, "{what}");
+            assert_eq!(read_all(&journal).len(), kept.len() + 1, "the second pass: {what}");
             let inside = ranges.iter().any(|(_, range)| range.start < length && length < range.end);
             let status = journal.status();
             if which == 2 {
                 // Without both copies of the header the file is one that was never begun.
-                let unbegun = length < 116;
-                assert_eq!((recovered.torn, status.corrupt), (u64::from(inside || unbegun), u64::from((116..2048 + 116).contains(&length))), "cut to {length}");
+                let unbegun = length < HEADER_BYTES;
+                let one_copy = (HEADER_BYTES..SECOND_COPY + HEADER_BYTES).contains(&length);
+                assert_eq!((recovered.torn, status.corrupt), (u64::from(inside || unbegun), u64::from(one_copy)), "{what}");
             } else {
-                assert_eq!((status.torn, status.corrupt > 0), (0, length < raw.len()), "segment {which} cut to {length}");
+                assert_eq!((status.torn, status.corrupt > 0), (0, true), "{what}");
             }
         }
     }
@@ -146,7 +135,7 @@ fn zeros_after_the_last_record_are_no_damage_and_stale_bytes_are_torn() {
         let (journal, recovered) = copy.open();
         assert_eq!((recovered.torn, recovered.corrupt), (torn, 0));
         assert!(if torn == 0 { recovered.next == Position(11) } else { recovered.next.0 > 11 + tail.len() as u64 / 600 });
-        assert_eq!(read_bodies(&journal), expected);
+        assert_eq!(read_all(&journal), expected);
         assert_eq!(journal.status().corrupt, 0);
     }
 }
@@ -188,7 +177,7 @@ fn a_record_that_does_not_open_is_corrupt_although_its_checksum_holds() {
     raw[range.start + 28..range.start + 32].copy_from_slice(&crc.to_le_bytes());
     fs::write(path, &raw).unwrap();
     let (journal, _) = place.open();
-    let read = read_bodies(&journal);
+    let read = read_all(&journal);
     assert_eq!((read.len(), journal.status().corrupt), (9, 1));
     assert!(!read.contains(&expected[1]));
     assert!(!verify(&place.settings.dir, &place.settings.key).unwrap().is_whole());
@@ -205,7 +194,7 @@ fn a_segment_without_any_header_is_set_aside_and_its_positions_are_not_given_aga
     assert_eq!((recovered.torn, recovered.corrupt), (0, 1));
     assert!(recovered.next > Position(10));
     append(&journal, post(b"after")).unwrap();
-    assert_eq!(read_bodies(&journal)[..6], expected[..6]);
+    assert_eq!(read_all(&journal)[..6], expected[..6]);
     assert!(!path.exists());
     let aside: Vec<_> = fs::read_dir(&place.settings.quarantine).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(aside.len(), 1);
@@ -215,7 +204,7 @@ fn a_segment_without_any_header_is_set_aside_and_its_positions_are_not_given_aga
 #[test]
 fn an_unfinished_file_is_removed_and_counted_as_torn() {
     let (place, expected) = written();
-    for bytes in [0, 1, 4096, 64 * 1024] {
+    for bytes in [0, 1, 8192, 64 * 1024] {
         let copy = place.copy();
         let unfinished = copy.settings.dir.join(codec::SegmentHeader::file_name(11));
         fs::write(&unfinished, vec![0; bytes]).unwrap();
@@ -223,7 +212,7 @@ fn an_unfinished_file_is_removed_and_counted_as_torn() {
         let (journal, recovered) = copy.open();
         assert_eq!((recovered.torn, recovered.corrupt, recovered.next), (1, 0, Position(11)));
         append(&journal, post(b"after")).unwrap();
-        assert_eq!(read_bodies(&journal)[..10], expected);
+        assert_eq!(read_all(&journal)[..10], expected);
         assert!(!copy.settings.dir.join("prepared.tmp").exists());
     }
 }

@@ -65,7 +65,7 @@ impl Disk for FaultyDisk {
 fn open_faulty(place: &Place, retry: Duration) -> (Journal, Arc<Faults>) {
     let faults = Arc::new(Faults { free_bytes: AtomicU64::new(u64::MAX), ..Faults::default() });
     let tuning = Tuning { retry, ..STILL };
-    let (journal, _) = Journal::open_on(place.settings.clone(), Box::new(FaultyDisk(Arc::clone(&faults))), tuning).unwrap();
+    let (journal, _) = Journal::open_on(place.settings.clone(), Arc::new(FaultyDisk(Arc::clone(&faults))), tuning).unwrap();
     (journal, faults)
 }
 
@@ -183,7 +183,7 @@ fn a_disk_with_too_little_free_starts_full_reads_and_takes_posts_when_there_is_r
     append_bodies(&place.open().0, &[b"one"]);
     place.settings.free_min_bytes = u64::MAX / 2;
     let faults = Arc::new(Faults::default());
-    let (journal, recovered) = Journal::open_on(place.settings.clone(), Box::new(FaultyDisk(Arc::clone(&faults))), STILL).unwrap();
+    let (journal, recovered) = Journal::open_on(place.settings.clone(), Arc::new(FaultyDisk(Arc::clone(&faults))), STILL).unwrap();
     assert_eq!((recovered.next, journal.status().state), (Position(2), State::Full));
     assert!(matches!(append(&journal, post(b"lost")), Err(AppendError::Full)));
     assert_eq!(read_bodies(&journal), numbered(&[b"one"]));

@@ -105,7 +105,7 @@ impl Model {
         self.journal = None;
         let newest = self.place.newest();
         let bytes = fs::metadata(&newest).unwrap().len();
-        let kept = 4096 + (bytes - 4096) * u64::from(share) / 255;
+        let kept = codec::BLOCK_BYTES + (bytes - codec::BLOCK_BYTES) * u64::from(share) / 255;
         OpenOptions::new().write(true).open(&newest).unwrap().set_len(kept).unwrap();
         let report = inspect(&self.place.settings.dir, None).unwrap().pop().unwrap();
         let last = report.positions.map_or(report.base.0 - 1, |(_, last)| last.0);
@@ -148,7 +148,7 @@ impl Model {
 /// The offset after the last record of a file without damage.
 fn end_of_records(path: &Path) -> u64 {
     let raw = fs::read(path).unwrap();
-    let mut at = 4096;
+    let mut at = codec::BLOCK_BYTES as usize;
     while let Some((head, _)) = raw.get(at..).and_then(codec::RecordHead::decode) {
         at += head.total_bytes() as usize;
     }

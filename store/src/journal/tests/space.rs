@@ -10,7 +10,7 @@ fn a_full_journal_refuses_stays_readable_and_takes_posts_again_when_applied() {
     let mut place = place();
     place.settings.max_bytes = 3 * place.settings.segment_bytes;
     let (journal, _) = place.open();
-    let body = vec![3; 20_000];
+    let body = vec![3; 18_000];
     let mut kept = 0;
     while append(&journal, post(&body)).is_ok() {
         kept += 1;
@@ -43,7 +43,7 @@ fn applied_segments_go_when_their_time_is_over_and_not_before() {
     let mut place = place();
     place.settings.now_ms = now;
     let (journal, _) = place.open();
-    let body = vec![3; 20_000];
+    let body = vec![3; 18_000];
     for _ in 0..7 {
         append(&journal, post_at(now(), &body)).unwrap();
     }
@@ -114,7 +114,7 @@ fn an_old_segment_is_finished_although_it_is_not_full() {
 fn the_next_segment_is_made_ready_counted_and_used() {
     let place = place();
     let (journal, _) = place.open();
-    let body = vec![3; 20_000];
+    let body = vec![3; 18_000];
     append(&journal, post(&body)).unwrap();
     journal.tend();
     let prepared = place.settings.dir.join("prepared.tmp");
@@ -128,7 +128,7 @@ fn the_next_segment_is_made_ready_counted_and_used() {
     assert_eq!(journal.status().bytes, bytes_on_disk(&place));
     drop(journal);
     let left: u64 = place.segments().iter().map(|path| fs::metadata(path).unwrap().len()).sum();
-    assert_eq!(left, 2 * 4096 + 4 * record_bytes(body.len(), 4), "nothing is left that holds nothing");
+    assert_eq!(left, 2 * codec::BLOCK_BYTES + 4 * record_bytes(body.len(), 4), "nothing is left that holds nothing");
     assert!(!prepared.exists());
 }
 
@@ -141,5 +141,5 @@ fn a_killed_process_leaves_no_room_taken() {
     assert_eq!(fs::metadata(copy.newest()).unwrap().len(), 64 * 1024);
     let (journal, recovered) = copy.open();
     assert_eq!((recovered.torn, read_bodies(&journal)), (0, numbered(&[b"one"])));
-    assert_eq!(fs::metadata(&copy.segments()[0]).unwrap().len(), 4096 + record_bytes(3, 4));
+    assert_eq!(fs::metadata(&copy.segments()[0]).unwrap().len(), codec::BLOCK_BYTES + record_bytes(3, 4));
 }

@@ -9,7 +9,7 @@ fn senders_keeper_reader_and_cursor_work_at_once() {
     let mut place = place();
     (place.settings.max_bytes, place.settings.keep) = (1 << 30, Duration::ZERO);
     let tuning = Tuning { tick: Some(Duration::from_millis(1)), ..STILL };
-    let (journal, _) = Journal::open_on(place.settings.clone(), Box::new(disk::System), tuning).unwrap();
+    let (journal, _) = Journal::open_on(place.settings.clone(), Arc::new(disk::System), tuning).unwrap();
     let journal = Arc::new(journal);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     let senders: Vec<_> = (0..SENDERS)
@@ -57,7 +57,7 @@ fn a_small_full_journal_drains_and_fills_again_while_posts_keep_coming() {
     let mut place = place();
     (place.settings.max_bytes, place.settings.keep) = (3 * place.settings.segment_bytes, Duration::from_secs(900));
     let tuning = Tuning { tick: Some(Duration::from_millis(1)), ..STILL };
-    let (journal, _) = Journal::open_on(place.settings.clone(), Box::new(disk::System), tuning).unwrap();
+    let (journal, _) = Journal::open_on(place.settings.clone(), Arc::new(disk::System), tuning).unwrap();
     let (mut taken, mut refused, mut next) = (0_u64, 0_u64, Position::FIRST);
     let mut reader = journal.reader(next);
     while taken < 200 {
