@@ -11,7 +11,11 @@ mod cluster;
 mod commands;
 mod documents;
 mod exactly_once;
+// Shared with tests/faults, which uses more of it.
+#[allow(dead_code)]
 mod harness;
+// Shared with tests/faults, which uses more of it.
+#[allow(dead_code)]
 mod ledger;
 mod posts;
 mod privacy;

@@ -1,0 +1,19 @@
+//! Faults of the whole program: the real binary is killed, its disk fails, its database goes away or lies, the power goes; and what was
+//! answered is in the store exactly once. The short form runs with every test, the long one with `make soak`.
+
+// All of it is test code, which clippy cannot tell of helper functions.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+// Shared with the other tests, each of which uses a part.
+#[allow(unreachable_pub, dead_code)]
+#[path = "../../store/tests/it/cluster.rs"]
+mod cluster;
+mod dice;
+#[allow(dead_code)]
+#[path = "../it/harness.rs"]
+mod harness;
+mod kills;
+#[path = "../it/ledger.rs"]
+mod ledger;
+mod load;
+mod verdict;
