@@ -16,4 +16,9 @@ mod kills;
 #[path = "../it/ledger.rs"]
 mod ledger;
 mod load;
+mod postgres_away;
+mod postgres_link;
+mod postgres_refuses;
+mod proxy;
+mod scene;
 mod verdict;
