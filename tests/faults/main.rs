@@ -9,6 +9,7 @@
 #[path = "../../store/tests/it/cluster.rs"]
 mod cluster;
 mod dice;
+mod failing_disk;
 #[allow(dead_code)]
 #[path = "../it/harness.rs"]
 mod harness;
