@@ -121,6 +121,10 @@ fn no_sync_works_for_a_while() {
         // Where only a new segment cannot be synced, a post that fits into the old one is still taken.
         served.wait_until(state, |status| status["journal"]["state"] == state && status["receivers"][0]["shed"]["shed_journal"] != 0);
         assert_eq!(served.admin("/readyz"), (503, format!("[\"journal_{state}\"]")), "{call}");
+        if state == "failed" {
+            // Long enough for attempts, none of which may look like a recovery.
+            served.wait_until("tried again", |_| served.metric(ALARM[0]) > 3);
+        }
         // Whoever looks at /readyz sends nothing now: it must recover without a post.
         load.pause();
         failing.heal();
@@ -129,7 +133,8 @@ fn no_sync_works_for_a_while() {
         assert_eq!(served.admin("/readyz"), (200, "[]".to_owned()));
         let promised = load.stop(&failing.site);
         settle_but(&failing.site, &served, &promised, ALARM);
-        served.kill();
+        let log = served.kill();
+        assert_eq!(log.matches("journal takes posts again").count(), 1, "{log}");
         if call == "fdatasync" {
             failing.no_file_was_synced_after_it_failed();
         }

@@ -312,6 +312,10 @@ impl Writer {
         let path = settings.dir.join(SegmentHeader::file_name(header.base));
         self.shared.disk.write_at(&file, &header.encode(), 0)?;
         self.shared.disk.sync_all(&file)?;
+        if self.shared.lock().condition != State::Ready {
+            // The trouble is over only when the sync that posts take works too: until then there is no segment, and it stays.
+            self.shared.disk.sync_data(&file)?;
+        }
         fs::rename(&unfinished, &path)?;
         self.shared.disk.sync_dir(&settings.dir)?;
         let active = Active { file, key: SegmentKey::new(&settings.key, &salt)?, number: header.number, used: BLOCK_BYTES, base: header.base };
