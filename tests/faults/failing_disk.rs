@@ -9,8 +9,9 @@ use std::sync::OnceLock;
 
 use crate::dice::rounds;
 use crate::harness::Site;
+use crate::ledger::hold;
 use crate::load::{Load, PLAIN, SMALL_SEGMENTS, wait_for_posts};
-use crate::verdict::{no_alarm_but, no_post_was_shed, post_one, settle, settle_but};
+use crate::verdict::{life_goes_on, no_alarm_but, no_post_was_shed, post_one, settle, settle_but};
 
 /// A site whose journal fails when it is told to.
 struct Failing {
@@ -182,5 +183,32 @@ fn writes_are_short_and_calls_are_interrupted() {
     served.kill();
     let served = failing.site.serve();
     settle(&failing.site, &served, &promised);
+    served.stop();
+}
+
+/// Somebody deletes the journal under the running program: a sync of a file without a name keeps nothing, so that no post may be
+/// answered by it.
+#[test]
+fn the_journal_is_deleted() {
+    let site = Site::sqlite_with(&format!("{SMALL_SEGMENTS}{PLAIN}"));
+    site.keep_address();
+    let served = site.serve();
+    let load = Load::start(&site, &served, "load", "2", (60, 600));
+    wait_for_posts(&served, 50);
+    fs::remove_dir_all(site.data().join("journal")).unwrap();
+    assert_eq!(post_one(&served), 503);
+    assert_eq!(served.admin("/readyz"), (503, "[\"journal_failed\"]".to_owned()));
+    // What was answered before is applied from memory.
+    served.wait_until_applied();
+    served.signal("TERM");
+    let (status, log) = served.wait();
+    assert_eq!(status.code(), Some(74), "{log}");
+    let served = site.serve();
+    wait_for_posts(&served, 50);
+    let promised = load.stop(&site);
+    served.wait_until_applied();
+    hold(&site, &promised);
+    no_alarm_but(&served, &[]);
+    life_goes_on(&site, &served);
     served.stop();
 }

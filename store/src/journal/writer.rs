@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -172,6 +173,10 @@ impl Writer {
         let started = Instant::now();
         self.shared.disk.sync_data(&active.file)?;
         self.shared.meters.fsync_seconds.record(started.elapsed());
+        // A sync of a file that has lost its name succeeds, and keeps nothing.
+        if active.file.metadata()?.nlink() == 0 {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the segment's file was deleted"));
+        }
         Ok(())
     }
 
