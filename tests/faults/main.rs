@@ -17,6 +17,7 @@ mod kills;
 #[path = "../it/ledger.rs"]
 mod ledger;
 mod load;
+mod needs_root;
 mod postgres_away;
 mod postgres_link;
 mod postgres_refuses;
