@@ -22,5 +22,6 @@ mod postgres_away;
 mod postgres_link;
 mod postgres_refuses;
 mod proxy;
+mod restore;
 mod scene;
 mod verdict;
