@@ -132,3 +132,48 @@ fn a_copy_of_the_sqlite_file() {
     settle(&site, &served, &promised);
     served.stop();
 }
+
+/// The file is moved away under the running program, as a careless restore does: the rows must not go on into a file that has no name.
+#[test]
+fn the_sqlite_file_is_replaced_under_the_running_program() {
+    let site = Site::sqlite_with(&format!("{SMALL_SEGMENTS}{PLAIN}"));
+    site.keep_address();
+    let served = site.serve();
+    let load = Load::start(&site, &served, "load", "3", (60, 1_200));
+    wait_for_commits(&served, 50);
+    let (database, copy) = (site.data().join("footfall.db"), site.path("copy.db"));
+    copy_sqlite(&database, &copy);
+    wait_for_posts(&served, 50);
+    for companion in ["footfall.db-wal", "footfall.db-shm"] {
+        let _ = fs::remove_file(site.data().join(companion));
+    }
+    fs::rename(&copy, &database).unwrap();
+    served.wait_for_log("the store was set back");
+    wait_for_commits(&served, 50);
+    let promised = load.stop(&site);
+    settle(&site, &served, &promised);
+    served.stop();
+}
+
+/// The file is gone: the journal has everything, and a start applies it.
+#[test]
+fn the_sqlite_file_is_deleted_under_the_running_program() {
+    let site = Site::sqlite_with(&format!("{SMALL_SEGMENTS}{PLAIN}"));
+    site.keep_address();
+    let served = site.serve();
+    let load = Load::start(&site, &served, "load", "2", (60, 1_200));
+    wait_for_commits(&served, 50);
+    for companion in ["footfall.db", "footfall.db-wal", "footfall.db-shm"] {
+        let _ = fs::remove_file(site.data().join(companion));
+    }
+    served.wait_until("paused", |status| {
+        status["store"]["state"] == "paused" && status["store"]["last_error"].as_str().unwrap().contains("lost this journal's cursor")
+    });
+    wait_for_posts(&served, 20);
+    served.stop();
+    let served = site.serve();
+    wait_for_commits(&served, 50);
+    let promised = load.stop(&site);
+    settle(&site, &served, &promised);
+    served.stop();
+}
