@@ -24,4 +24,5 @@ mod postgres_refuses;
 mod proxy;
 mod restore;
 mod scene;
+mod stops;
 mod verdict;

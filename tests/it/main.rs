@@ -10,7 +10,6 @@ mod accounting;
 mod cluster;
 mod commands;
 mod documents;
-mod exactly_once;
 // Shared with tests/faults, which uses more of it.
 #[allow(dead_code)]
 mod harness;
