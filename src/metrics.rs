@@ -80,6 +80,7 @@ pub(crate) fn install() -> Result<PrometheusHandle, String> {
         metrics::counter!(name).absolute(0);
     }
     metrics::gauge!(ACCOUNTING_MISMATCH).set(0.0);
+    metrics::gauge!(STORE_DEFAULT_PARTITION_ROWS).set(0.0);
     for outcome in ["written", "repeat", "late", "discarded"] {
         metrics::counter!(OBSERVATIONS_TOTAL, "outcome" => outcome).absolute(0);
     }

@@ -142,16 +142,16 @@ impl<S: Store> Pipeline<S> {
         }
         let cursor = self.store.adopt(self.journal.id(), self.journal.first_position()).await?;
         let first = self.journal.first_position();
-        if cursor.position < first {
-            let gap = first.0 - cursor.position.0;
-            metrics::counter!(crate::metrics::STORE_GAP_RECORDS_TOTAL).increment(gap);
-            tracing::error!(from = %cursor.position, to = %first, "the store asks for records that the journal no longer holds; they are lost to it: it was restored from too old a copy");
-        }
         let newest = self.store.newest_received_ms().await?.unwrap_or(0);
         let since = self.fold.start(newest.div_euclid(1_000));
         let Self { store, fold, .. } = self;
         store.recent(since, &mut |stored| fold.remember(stored)).await?;
         store.catch_up(since).await?;
+        // Only now, so that an attempt that fails does not count the gap too.
+        if cursor.position < first {
+            metrics::counter!(crate::metrics::STORE_GAP_RECORDS_TOTAL).increment(first.0 - cursor.position.0);
+            tracing::error!(from = %cursor.position, to = %first, "the store asks for records that the journal no longer holds; they are lost to it: it was restored from too old a copy");
+        }
         self.cursor = Some(cursor);
         self.source.seek(cursor.position.max(first));
         self.report.moved(cursor.position);
@@ -168,7 +168,8 @@ impl<S: Store> Pipeline<S> {
             if self.stopping() {
                 return Drained::Stopped;
             }
-            if !self.source.has_work() {
+            // A gap before the first record is passed at once, so that it is told once and not at every start.
+            if !self.source.has_work() && !self.has_moved() {
                 self.report.idle();
                 if more_to_tidy {
                     continue;
@@ -186,8 +187,9 @@ impl<S: Store> Pipeline<S> {
             }
             let gathered = self.gather();
             // What was gathered before a read failed is committed all the same; a failure that lasts must not look like a success.
-            let has_moved = self.cursor.is_some_and(|cursor| cursor.position != self.source.next_position());
-            if has_moved && let ControlFlow::Break(ended) = self.commit().await {
+            if self.has_moved()
+                && let ControlFlow::Break(ended) = self.commit().await
+            {
                 return ended;
             }
             if let Err(error) = gathered
@@ -303,6 +305,11 @@ impl<S: Store> Pipeline<S> {
     fn advance(&self) -> Option<Advance> {
         let cursor = self.cursor?;
         Some(Advance { journal: self.journal.id(), epoch: cursor.epoch, from: cursor.position, to: self.source.next_position() })
+    }
+
+    /// Whether the source is past the store's cursor.
+    fn has_moved(&self) -> bool {
+        self.cursor.is_some_and(|cursor| cursor.position != self.source.next_position())
     }
 
     fn stopping(&self) -> bool {

@@ -3,10 +3,10 @@
 //! WAL with `synchronous = FULL`: a commit is on disk when it returns. SQLite runs on a thread of the driver's; a statement that waits
 //! for a disk that hangs waits with it, which no deadline could mend.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
@@ -34,8 +34,13 @@ use error::step;
 pub struct Sqlite {
     path: PathBuf,
     connection: Option<SqliteConnection>,
+    /// Which file the connection has open.
+    file: Option<FileId>,
     ids: Ids,
 }
+
+/// Device and inode.
+type FileId = (u64, u64);
 
 impl Sqlite {
     /// Reads the URL: `sqlite:PATH` or `sqlite://PATH`. Nothing is opened.
@@ -43,12 +48,21 @@ impl Sqlite {
     /// # Errors
     /// What is wrong with the URL and the remedy.
     pub fn new(url: &str) -> Result<Self, String> {
-        Ok(Self { path: path_of(url)?, connection: None, ids: Ids::default() })
+        Ok(Self { path: path_of(url)?, connection: None, file: None, ids: Ids::default() })
     }
 
     /// Takes the connection out; whoever is done without an error puts it back.
     fn take(&mut self) -> Result<SqliteConnection, WriteError> {
         self.connection.take().ok_or_else(|| WriteError::new(Class::Retry, "the SQLite file is not open"))
+    }
+
+    /// A file that was moved away or replaced still takes rows, but nobody will ever see them. Asked after a COMMIT, so that what went
+    /// into such a file counts as in doubt, and the cursor of the file that is there now decides.
+    fn check_name(&self) -> Result<(), WriteError> {
+        if self.file.is_some() && file_id(&self.path) == self.file {
+            return Ok(());
+        }
+        Err(WriteError::new(Class::Retry, format!("the database file {} was moved away or replaced", self.path.display())))
     }
 
     /// Makes the file if there is none, readable by its owner only; SQLite gives its companions the same mode.
@@ -61,7 +75,6 @@ impl Sqlite {
     }
 
     async fn open(&self) -> Result<SqliteConnection, WriteError> {
-        self.make_file()?;
         let options = SqliteConnectOptions::new()
             .filename(&self.path)
             .journal_mode(SqliteJournalMode::Wal)
@@ -91,7 +104,11 @@ impl Store for Sqlite {
             let _closed = connection.close().await;
         }
         self.ids.clear();
-        self.connection = Some(Box::pin(self.open()).await?);
+        self.make_file()?;
+        self.file = file_id(&self.path);
+        let connection = Box::pin(self.open()).await?;
+        self.check_name()?;
+        self.connection = Some(connection);
         Ok(())
     }
 
@@ -118,6 +135,7 @@ impl Store for Sqlite {
         }
         let learned = write_rows(&mut connection, group, &whole(group), &self.ids).await?;
         run(&mut connection, "commit", "COMMIT").await?;
+        self.check_name()?;
         self.ids.keep(learned);
         self.connection = Some(connection);
         Ok(())
@@ -179,9 +197,14 @@ impl Store for Sqlite {
     async fn maintain(&mut self, now_ms: i64, keep: Duration) -> Result<Maintained, WriteError> {
         let mut connection = self.take()?;
         let maintained = retention::step(&mut connection, now_ms, keep).await?;
+        self.check_name()?;
         self.connection = Some(connection);
         Ok(maintained)
     }
+}
+
+fn file_id(path: &Path) -> Option<FileId> {
+    fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
 /// The path in a URL.

@@ -16,11 +16,10 @@ fn written_at(file: &Path) -> i64 {
     fs::metadata(file).unwrap().modified().unwrap().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64
 }
 
-/// `serve` under a clock that is this many seconds from the real one, as the file says at each look.
-fn under_clock(site: &Site, file: &Path) -> Command {
-    let mut command = site.command(&["serve"]);
-    command.env("LD_PRELOAD", faketime()).env("FAKETIME_TIMESTAMP_FILE", file).env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-    command
+/// A site whose `serve` runs under a clock that is as many seconds from the real one as the file says at each look.
+fn under_clock(site: Site, file: &Path) -> Site {
+    let site = site.with_variable("LD_PRELOAD", faketime().to_str().unwrap()).with_variable("FAKETIME_TIMESTAMP_FILE", file.to_str().unwrap());
+    site.with_variable("FAKETIME_NO_CACHE", "1").with_variable("FAKETIME_DONT_FAKE_MONOTONIC", "1")
 }
 
 /// The library of the package libfaketime.
@@ -68,10 +67,10 @@ fn a_clock_that_jumps_takes_nothing_back_and_nothing_away() {
     let more = "keep = \"36500d\"\n[privacy]\nclients = \"plain\"\n[retention]\nobservations = \"36500d\"\n";
     let site = Site::sqlite_with(more);
     let clock = site.path("clock");
+    let site = under_clock(site, &clock);
     set_clock(&clock, 0);
     let now = written_at(&clock);
-    let start = || Site::try_serve_by(under_clock(&site, &clock)).unwrap_or_else(|(status, log)| panic!("{status}: {log}"));
-    let served = start();
+    let served = site.serve();
     for (number, off) in (0..).zip([0, HOUR, -HOUR, 10 - now, 0]) {
         post_at(&served, &clock, off, number, now);
     }
@@ -81,7 +80,7 @@ fn a_clock_that_jumps_takes_nothing_back_and_nothing_away() {
     // After a kill the newest time is the one that the journal holds.
     served.kill();
     set_clock(&clock, -HOUR);
-    let served = start();
+    let served = site.serve();
     for (number, off) in (5..).zip([-HOUR, YEARS_16, 0]) {
         post_at(&served, &clock, off, number, now);
     }

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use crate::edge_support::{MIB, Posts, mac, memory_of, metric, raw_request, small_post, soak};
+use crate::dice::is_long;
+use crate::edge_support::{MIB, Posts, mac, memory_of, metric, raw_request, small_post};
 use crate::harness::{SECRET, Served, Site};
 
 struct Case {
@@ -101,7 +102,7 @@ fn send(served: &Served, body: &[u8]) -> u16 {
 
 #[test]
 fn huge_and_odd_json_is_answered_as_it_deserves_and_leaves_nothing_behind() {
-    let large = if soak() { 60_000_000 } else { 12_000_000 };
+    let large = if is_long() { 60_000_000 } else { 12_000_000 };
     let site = Site::sqlite_with("max = \"4GiB\"\n[limits]\nbody = \"64MiB\"\nmemory = \"512MiB\"\n");
     let served = site.serve();
     assert_eq!(send(&served, small_post(0).as_bytes()), 200);

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use crate::edge_support::{Posts, mac, metric, small_post, soak, status_of, wait_for_metric};
+use crate::dice::is_long;
+use crate::edge_support::{Posts, mac, metric, small_post, status_of, wait_for_metric};
 use crate::harness::{PATIENCE, Served, Site};
 
 fn connect(served: &Served) -> TcpStream {
@@ -164,7 +165,7 @@ fn read_answer(stream: &mut TcpStream) -> Option<String> {
 #[test]
 fn a_stop_under_load_loses_no_answered_post_and_ends_every_connection_in_order() {
     const SENDERS: usize = 12;
-    let rounds = if soak() { 20 } else { 2 };
+    let rounds = if is_long() { 20 } else { 2 };
     let site = Site::sqlite_with("[limits]\nstop_timeout = \"1m\"\n[privacy]\nclients = \"plain\"\n");
     let numbers = AtomicU64::new(1);
     let mut promised = BTreeSet::new();

@@ -2,7 +2,8 @@
 
 use std::thread;
 
-use crate::edge_support::{BigPosts, MIB, Posts, memory_of, metric, raw_request, soak};
+use crate::dice::is_long;
+use crate::edge_support::{BigPosts, MIB, Posts, memory_of, metric, raw_request};
 use crate::harness::{SECRET, Site};
 
 const SENDERS: u64 = 64;
@@ -18,7 +19,7 @@ const READ_BACK: u64 = 8;
 
 /// Sizes of a post and of `limits.memory`.
 fn sizes() -> (u64, u64) {
-    if soak() { (60 * MIB, 512 * MIB) } else { (16 * MIB, 128 * MIB) }
+    if is_long() { (60 * MIB, 512 * MIB) } else { (16 * MIB, 128 * MIB) }
 }
 
 /// All senders at once; how many were answered with the first of two statuses. Any other is a failure.
@@ -46,7 +47,7 @@ fn giant_posts_at_once_are_taken_or_shed_within_the_budget_and_leave_nothing_beh
     taken += wave("right", [200, 503], |n| posts.send(&served.http, &format!("L_{n}"), SECRET));
     wave("wrong", [403, 503], |n| posts.send(&served.http, &format!("L_{n}"), "wrong"));
     // What costs a parser most for its size, and what is refused only at its end.
-    let fillings: &[&[u8]] = if soak() { &[b"[", b",", b"\"", b"{\"a\":", b"1,", b"\xff", b"\\", b"%", b" "] } else { &[b"[", b"\xff"] };
+    let fillings: &[&[u8]] = if is_long() { &[b"[", b",", b"\"", b"{\"a\":", b"1,", b"\xff", b"\\", b"%", b" "] } else { &[b"[", b"\xff"] };
     for filling in fillings {
         let nonsense = filling.repeat(body as usize / filling.len());
         let head = format!("POST /meraki/mall HTTP/1.1\r\nHost: f\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", nonsense.len());

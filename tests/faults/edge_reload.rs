@@ -178,7 +178,7 @@ fn a_secret_replaced_under_load_refuses_no_right_post() {
         // A configuration that cannot be read changes nothing.
         edit(&site, "[[receiver]]", "[[receiver");
         served.signal("HUP");
-        served.wait_for_line("the configuration is not taken; the old secrets stay");
+        served.wait_for_log("the configuration is not taken; the old secrets stay");
         assert_eq!((once(SECRET), once(NEW)), (200, 200));
         edit(&site, "[[receiver", "[[receiver]]");
 

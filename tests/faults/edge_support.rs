@@ -17,11 +17,6 @@ use crate::harness::{PATIENCE, SECRET, Served};
 
 pub(crate) const MIB: u64 = 1024 * 1024;
 
-/// Whether the long forms run.
-pub(crate) fn soak() -> bool {
-    std::env::var_os("FOOTFALL_SOAK").is_some_and(|value| value == "1")
-}
-
 /// A small v2 post of one observation; `number` makes it one of its own.
 pub(crate) fn small_post(number: u64) -> String {
     format!(

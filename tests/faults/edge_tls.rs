@@ -9,7 +9,8 @@ use std::thread;
 use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
 
-use crate::edge_support::{metric, small_post, soak, trust, wait_for_metric};
+use crate::dice::is_long;
+use crate::edge_support::{metric, small_post, trust, wait_for_metric};
 use crate::harness::{PATIENCE, Served, Site};
 
 /// The first flight of a good client.
@@ -55,7 +56,7 @@ fn what_is_no_handshake_is_closed_and_counted_and_nothing_more() {
         ("zeros".into(), vec![0; 20_000]),
     ];
     // Every byte of the hello changed, and the hello cut at every length.
-    let step = if soak() { 1 } else { 7 };
+    let step = if is_long() { 1 } else { 7 };
     cases.extend((0..good.len()).step_by(step).map(|at| {
         let mut changed = good.clone();
         changed[at] ^= 0xff;
@@ -77,7 +78,7 @@ fn what_is_no_handshake_is_closed_and_counted_and_nothing_more() {
 /// Handshakes are work: they share the workers with the posts and do not stop them.
 #[test]
 fn a_flood_of_handshakes_keeps_no_honest_post_from_its_answer() {
-    let handshakes: u64 = if soak() { 5_000 } else { 400 };
+    let handshakes: u64 = if is_long() { 5_000 } else { 400 };
     let site = Site::sqlite();
     let served = site.serve();
     let config = trust(&[site.data().join("certificates/ca.pem")]);

@@ -2,20 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Served, Site};
+use crate::harness::{Served, Site, metric};
 use crate::ledger::Obligations;
 use crate::posts::v2_post;
-
-/// The value of a metric line with these exact labels.
-fn metric(metrics: &str, line: &str) -> u64 {
-    metrics
-        .lines()
-        .find_map(|found| found.strip_prefix(line)?.strip_prefix(' '))
-        .unwrap_or_else(|| panic!("{line} is not in\n{metrics}"))
-        .parse::<f64>()
-        .map(|value| value as u64)
-        .unwrap()
-}
 
 fn sum(side: &Value) -> u64 {
     side.as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum()

@@ -1,10 +1,12 @@
 //! Starts the real binary, talks to it, and ends it by its process id.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -19,11 +21,17 @@ pub(crate) const SECRET: &str = "not-a-real-secret-7f3a";
 pub(crate) const VALIDATOR: &str = "0123456789abcdef0123456789abcdef01234567";
 /// Long enough for a loaded machine; nothing waits this long unless something is broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+/// HTTPS, HTTP and admin.
+const LISTENERS: usize = 3;
 
 /// A directory with a configuration, and what runs in it.
 pub(crate) struct Site {
     dir: tempfile::TempDir,
     database: String,
+    /// What `serve` is started by, such as `prlimit`, which becomes it.
+    launcher: Vec<String>,
+    /// Environment variables of `serve` alone.
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Site {
@@ -63,7 +71,30 @@ impl Site {
             dir.path().join("data"),
         );
         fs::write(dir.path().join("footfall.toml"), config).unwrap();
-        Self { dir, database }
+        Self { dir, database, launcher: Vec::new(), variables: Vec::new() }
+    }
+
+    /// The same, with `serve` started by another program.
+    pub(crate) fn started_by(self, launcher: &[&str]) -> Self {
+        Self { launcher: launcher.iter().map(|&word| word.to_owned()).collect(), ..self }
+    }
+
+    /// The same, with an environment variable for `serve`.
+    pub(crate) fn with_variable(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.variables.push((name, value.into()));
+        self
+    }
+
+    /// Gives the HTTPS listener an address that stays free while the server is dead: nobody else uses this loopback address, not even as
+    /// the near end of a connection.
+    pub(crate) fn keep_address(&self) -> String {
+        static NEXT: AtomicU8 = AtomicU8::new(1);
+        let [.., high, low] = std::process::id().to_be_bytes();
+        let host = Ipv4Addr::new(127, high | 0x80, low, NEXT.fetch_add(1, Relaxed));
+        let address = TcpListener::bind((host, 0)).unwrap().local_addr().unwrap().to_string();
+        let config = fs::read_to_string(self.path("footfall.toml")).unwrap();
+        fs::write(self.path("footfall.toml"), config.replacen("127.0.0.1:0", &address, 1)).unwrap();
+        address
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -107,11 +138,20 @@ impl Site {
 
     /// Starts `serve`; what it said when it ended instead of listening.
     pub(crate) fn try_serve(&self) -> Result<Served, (ExitStatus, String)> {
-        Self::try_serve_by(self.command(&["serve"]))
+        self.start().listen()
     }
 
-    /// The same by a command of the test's own, which becomes `serve`.
-    pub(crate) fn try_serve_by(mut command: Command) -> Result<Served, (ExitStatus, String)> {
+    /// Starts `serve` and waits for nothing.
+    pub(crate) fn start(&self) -> Starting {
+        let mut command = match self.launcher.split_first() {
+            None => self.command(&["serve"]),
+            Some((program, arguments)) => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(FOOTFALL).arg("serve").current_dir(self.dir.path());
+                command
+            }
+        };
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let stderr = child.stderr.take().unwrap();
         let (sender, lines) = mpsc::channel();
@@ -124,31 +164,7 @@ impl Site {
             }
             log
         });
-        let (mut https, mut http, mut admin) = (None, None, None);
-        let mut seen = String::new();
-        while https.is_none() || http.is_none() || admin.is_none() {
-            let Ok(line) = lines.recv_timeout(PATIENCE) else {
-                let _ = child.kill();
-                return Err((child.wait().unwrap(), seen));
-            };
-            seen.push_str(&line);
-            seen.push('\n');
-            if let Some(url) = line.strip_prefix("listening receiver https://") {
-                https = Some(url.to_owned());
-            } else if let Some(url) = line.strip_prefix("listening receiver http://") {
-                http = Some(url.to_owned());
-            } else if let Some(url) = line.strip_prefix("listening admin http://") {
-                admin = Some(url.to_owned());
-            }
-        }
-        Ok(Served {
-            child: Some(child),
-            reader: Some(reader),
-            lines: Some(Mutex::new(lines)),
-            https: https.unwrap(),
-            http: http.unwrap(),
-            admin: admin.unwrap(),
-        })
+        Starting { process: Process { child: Some(child), lines, reader: Some(reader) }, since: Instant::now(), urls: Vec::new(), seen: String::new() }
     }
 
     /// Starts the simulator against a running server's HTTPS listener.
@@ -177,11 +193,110 @@ pub(crate) fn finish(child: Child) -> String {
     String::from_utf8(out.stdout).unwrap()
 }
 
+/// A process of `serve` and its log. It is killed when dropped.
+struct Process {
+    child: Option<Child>,
+    lines: mpsc::Receiver<String>,
+    reader: Option<JoinHandle<String>>,
+}
+
+impl Process {
+    fn wait(mut self) -> (ExitStatus, String) {
+        let status = self.child.take().unwrap().wait().unwrap();
+        (status, self.reader.take().map_or_else(String::new, |reader| reader.join().unwrap()))
+    }
+
+    fn kill(mut self) -> String {
+        self.child.as_mut().unwrap().kill().unwrap();
+        self.wait().1
+    }
+
+    /// SIGSTOP, and waits until no thread runs any more; one that is inside a call of the kernel (D) stops before it leaves it.
+    fn freeze(&self) {
+        let id = self.child.as_ref().unwrap().id();
+        assert!(Command::new("kill").args(["-STOP", &id.to_string()]).status().unwrap().success());
+        let runs = |task: std::io::Result<fs::DirEntry>| {
+            let stat = fs::read_to_string(task.unwrap().path().join("stat")).unwrap_or_default();
+            !stat.is_empty() && !stat.contains(") T ") && !stat.contains(") D ")
+        };
+        while fs::read_dir(format!("/proc/{id}/task")).unwrap().any(runs) {
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// A `serve` that may not listen yet.
+pub(crate) struct Starting {
+    process: Process,
+    since: Instant,
+    /// What it says it listens on, in its order: HTTPS, HTTP, admin.
+    urls: Vec<String>,
+    seen: String,
+}
+
+impl Starting {
+    /// Waits until all listeners answer; what it said when it ended instead.
+    pub(crate) fn listen(mut self) -> Result<Served, (ExitStatus, String)> {
+        while self.urls.len() < LISTENERS {
+            let Ok(line) = self.process.lines.recv_timeout(PATIENCE) else {
+                let _ = self.process.child.as_mut().unwrap().kill();
+                return Err((self.process.wait().0, self.seen));
+            };
+            self.note(&line);
+        }
+        let [https, http, admin] = <[String; LISTENERS]>::try_from(self.urls).unwrap();
+        let id = self.process.child.as_ref().unwrap().id();
+        Ok(Served { id, lines: Mutex::new(self.seen.lines().map(str::to_owned).collect()), process: Mutex::new(self.process), https, http, admin })
+    }
+
+    /// Lets it run until a moment after its start; how long it took to listen, when it does by then. It must not end by itself.
+    pub(crate) fn run_until(&mut self, moment: Duration) -> Option<Duration> {
+        let mut listened = None;
+        loop {
+            match self.process.lines.recv_timeout(moment.saturating_sub(self.since.elapsed())) {
+                Ok(line) => self.note(&line),
+                Err(mpsc::RecvTimeoutError::Timeout) => return listened,
+                Err(mpsc::RecvTimeoutError::Disconnected) => panic!("serve ended by itself: {}", self.seen),
+            }
+            if self.urls.len() == LISTENERS && listened.is_none() {
+                listened = Some(self.since.elapsed());
+            }
+        }
+    }
+
+    /// Stops it with SIGSTOP, and returns when it has stopped.
+    pub(crate) fn freeze(&self) {
+        self.process.freeze();
+    }
+
+    /// kill -9; the log.
+    pub(crate) fn kill(self) -> String {
+        self.process.kill()
+    }
+
+    fn note(&mut self, line: &str) {
+        self.seen.push_str(line);
+        self.seen.push('\n');
+        let url = line.strip_prefix("listening receiver ").or_else(|| line.strip_prefix("listening admin "));
+        self.urls.extend(url.and_then(|url| url.split_once("://")).map(|(_, address)| address.to_owned()));
+    }
+}
+
 /// A running `serve`. It is killed when dropped.
 pub(crate) struct Served {
-    child: Option<Child>,
-    reader: Option<JoinHandle<String>>,
-    lines: Option<Mutex<mpsc::Receiver<String>>>,
+    id: u32,
+    process: Mutex<Process>,
+    /// Lines of the log that nobody has waited for yet.
+    lines: Mutex<VecDeque<String>>,
     pub(crate) https: String,
     pub(crate) http: String,
     pub(crate) admin: String,
@@ -190,23 +305,13 @@ pub(crate) struct Served {
 impl Served {
     /// A `serve` that a test has started itself and whose log it reads itself.
     pub(crate) fn adopt(child: Child, https: String, http: String, admin: String) -> Self {
-        Self { child: Some(child), reader: None, lines: None, https, http, admin }
+        let (id, (_, lines)) = (child.id(), mpsc::channel());
+        Self { id, process: Mutex::new(Process { child: Some(child), lines, reader: None }), lines: Mutex::default(), https, http, admin }
     }
 
     /// The process id.
     pub(crate) fn id(&self) -> u32 {
-        self.child.as_ref().unwrap().id()
-    }
-
-    /// Waits for a line of the log that says this, and passes over those before it.
-    pub(crate) fn wait_for_line(&self, text: &str) -> String {
-        let lines = self.lines.as_ref().unwrap().lock().unwrap();
-        loop {
-            let line = lines.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("no line says {text:?}: {error}"));
-            if line.contains(text) {
-                return line;
-            }
-        }
+        self.id
     }
 
     /// Sends a signal by the process id.
@@ -215,10 +320,26 @@ impl Served {
         assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
     }
 
+    /// Stops it with SIGSTOP, and returns when it has stopped.
+    pub(crate) fn freeze(&self) {
+        self.process.lock().unwrap().freeze();
+    }
+
     /// Waits for the end; the exit status and everything it logged.
-    pub(crate) fn wait(mut self) -> (ExitStatus, String) {
-        let status = self.child.take().unwrap().wait().unwrap();
-        (status, self.reader.take().map_or_else(String::new, |reader| reader.join().unwrap()))
+    pub(crate) fn wait(self) -> (ExitStatus, String) {
+        self.process.into_inner().unwrap().wait()
+    }
+
+    /// Waits for a line of the log that holds `part`, after the line that was waited for last.
+    pub(crate) fn wait_for_log(&self, part: &str) -> String {
+        let (mut lines, process) = (self.lines.lock().unwrap(), self.process.lock().unwrap());
+        loop {
+            let line = lines.pop_front().or_else(|| process.lines.recv_timeout(PATIENCE).ok());
+            let line = line.unwrap_or_else(|| panic!("the log does not say {part:?} within {PATIENCE:?}"));
+            if line.contains(part) {
+                return line;
+            }
+        }
     }
 
     /// SIGTERM, and a good end.
@@ -231,8 +352,7 @@ impl Served {
 
     /// kill -9.
     pub(crate) fn kill(self) -> String {
-        self.signal("KILL");
-        self.wait().1
+        self.process.into_inner().unwrap().kill()
     }
 
     /// An answer of the admin listener: status code and body.
@@ -245,6 +365,11 @@ impl Served {
         let (code, body) = self.admin("/v1/status");
         assert_eq!(code, 200, "{body}");
         serde_json::from_str(&body).unwrap()
+    }
+
+    /// The value of a metric line with these exact labels.
+    pub(crate) fn metric(&self, line: &str) -> u64 {
+        metric(&self.admin("/metrics").1, line)
     }
 
     /// Posts a body to the plain listener: status code and body of the answer.
@@ -263,7 +388,9 @@ impl Served {
                 return status;
             }
             assert!(started.elapsed() < PATIENCE, "not {what} within {PATIENCE:?}: {status:#}");
-            std::thread::yield_now();
+            // The next line of the log may tell of what is waited for. Asking without a pause would take the processor from those who work.
+            let line = self.process.lock().unwrap().lines.recv_timeout(Duration::from_millis(5));
+            self.lines.lock().unwrap().extend(line);
         }
     }
 
@@ -273,13 +400,15 @@ impl Served {
     }
 }
 
-impl Drop for Served {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
+/// The value of a metric line with these exact labels.
+pub(crate) fn metric(metrics: &str, line: &str) -> u64 {
+    metrics
+        .lines()
+        .find_map(|found| found.strip_prefix(line)?.strip_prefix(' '))
+        .unwrap_or_else(|| panic!("{line} is not in\n{metrics}"))
+        .parse::<f64>()
+        .map(|value| value as u64)
+        .unwrap()
 }
 
 /// One request on a connection of its own.

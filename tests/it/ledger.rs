@@ -33,6 +33,13 @@ impl Obligations {
         promised.observations = fs::read_to_string(observations).unwrap().lines().map(|line| tuple(&serde_json::from_str(line).unwrap())).collect();
         promised
     }
+
+    /// Adds what another simulator was promised.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.posts_answered += other.posts_answered;
+        self.observations_told += other.observations_told;
+        self.observations.extend(other.observations);
+    }
 }
 
 /// The observations that a site's database has. Panics when one stands twice.

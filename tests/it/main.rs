@@ -10,10 +10,11 @@ mod accounting;
 mod cluster;
 mod commands;
 mod documents;
-mod exactly_once;
-// Shared with the tests under faults, which use more of it.
+// Shared with tests/faults, which uses more of it.
 #[allow(dead_code)]
 mod harness;
+// Shared with tests/faults, which uses more of it.
+#[allow(dead_code)]
 mod ledger;
 mod posts;
 mod privacy;

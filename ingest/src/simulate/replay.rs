@@ -22,6 +22,8 @@ use super::{RunError, Site, World, WorldOptions};
 const RETRY_PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
 /// After this long a post is given up.
 const RETRY_TIME_MAX: Duration = Duration::from_secs(300);
+/// After a stop, a post that is under way is tried so much longer: whether an unanswered try was taken is not known, and the ledger should tell.
+const LAST_TRIES_TIME_MAX: Duration = Duration::from_secs(10);
 const MINUTE_S: i64 = 60;
 
 /// How fast simulated time passes.
@@ -185,6 +187,7 @@ impl Run {
     /// Sends a post until it is taken, refused for good, or given up. Returns the last answer and when its try began.
     async fn send(&self, sender: &mut Sender, post: &Post, stop: &mut watch::Receiver<bool>) -> (Answer, Instant) {
         let begun = Instant::now();
+        let mut stopped_at = None;
         let [mut pause, pause_max] = RETRY_PAUSES;
         loop {
             let sent = Instant::now();
@@ -192,10 +195,17 @@ impl Run {
             let error = answer.error.as_ref().map(|error: &SendError| error as &dyn std::fmt::Display);
             self.tally.lock().unwrap_or_else(PoisonError::into_inner).tried(answer.status, answer.elapsed, error);
             let is_final = answer.is_accepted() || !self.retry || !answer.is_worth_retrying() || begun.elapsed() > RETRY_TIME_MAX;
-            if is_final || *stop.borrow() {
+            if is_final {
                 return (answer, sent);
             }
-            until(tokio::time::sleep(pause), stop).await;
+            if *stop.borrow() {
+                if stopped_at.get_or_insert_with(Instant::now).elapsed() > LAST_TRIES_TIME_MAX {
+                    return (answer, sent);
+                }
+                tokio::time::sleep(pause).await;
+            } else {
+                until(tokio::time::sleep(pause), stop).await;
+            }
             pause = (pause * 2).min(pause_max);
         }
     }

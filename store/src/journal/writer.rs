@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -172,6 +173,10 @@ impl Writer {
         let started = Instant::now();
         self.shared.disk.sync_data(&active.file)?;
         self.shared.meters.fsync_seconds.record(started.elapsed());
+        // A sync of a file that has lost its name succeeds, and keeps nothing.
+        if active.file.metadata()?.nlink() == 0 {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the segment's file was deleted"));
+        }
         Ok(())
     }
 
@@ -312,6 +317,10 @@ impl Writer {
         let path = settings.dir.join(SegmentHeader::file_name(header.base));
         self.shared.disk.write_at(&file, &header.encode(), 0)?;
         self.shared.disk.sync_all(&file)?;
+        if self.shared.lock().condition != State::Ready {
+            // The trouble is over only when the sync that posts take works too: until then there is no segment, and it stays.
+            self.shared.disk.sync_data(&file)?;
+        }
         fs::rename(&unfinished, &path)?;
         self.shared.disk.sync_dir(&settings.dir)?;
         let active = Active { file, key: SegmentKey::new(&settings.key, &salt)?, number: header.number, used: BLOCK_BYTES, base: header.base };

@@ -42,7 +42,7 @@ impl Cluster {
         }
         let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
         let mut cluster = Self { directory, programs, user, settings, supervisor: None };
-        let data = cluster.directory.join("data");
+        let data = cluster.data();
         let options = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-locale", "--no-sync", "-D"];
         let made = cluster.command("initdb").args(options).arg(&data).output().expect("run initdb");
         assert!(made.status.success(), "initdb failed: {}", String::from_utf8_lossy(&made.stderr));
@@ -77,10 +77,91 @@ impl Cluster {
 
     /// Stops the server at once, as an operator's fast shutdown does: sessions are cut, data stays.
     pub(crate) fn stop(&mut self) {
+        self.end("keep");
+    }
+
+    /// Ends the server in the middle of whatever it does, as `pg_ctl stop -m immediate`: it must recover when it starts again.
+    pub(crate) fn crash(&mut self) {
+        self.end("crash");
+    }
+
+    fn end(&mut self, word: &str) {
         if let Some((mut supervisor, mut pipe)) = self.supervisor.take() {
-            pipe.write_all(b"keep\n").expect("tell the supervisor to stop the server");
+            writeln!(pipe, "{word}").expect("tell the supervisor to stop the server");
             supervisor.wait().expect("wait for the supervisor");
         }
+    }
+
+    /// Stops every process of the server with SIGSTOP, until what is returned is dropped.
+    pub(crate) fn freeze(&self) -> Frozen {
+        let file = std::fs::read_to_string(self.data().join("postmaster.pid")).expect("read the server's process id");
+        let server = file.lines().next().expect("the first line is the process id").to_owned();
+        signal("STOP", &server);
+        let children = std::fs::read_to_string(format!("/proc/{server}/task/{server}/children")).expect("list the server's processes");
+        let processes: Vec<String> = std::iter::once(server).chain(children.split_whitespace().map(str::to_owned)).collect();
+        processes.iter().skip(1).for_each(|process| signal("STOP", process));
+        Frozen { processes }
+    }
+
+    /// Copies the running server with `pg_basebackup`, as an operator would for a backup.
+    pub(crate) fn back_up(&self, name: &str) {
+        let mut command = self.command("pg_basebackup");
+        command.args(["--username=postgres", "--no-password", "--checkpoint=fast", "--no-sync", "--host"]).arg(&self.directory);
+        let done = command.arg("--pgdata").arg(self.directory.join(name)).output().expect("run pg_basebackup");
+        assert!(done.status.success(), "pg_basebackup failed: {}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    /// Loses the server's data and puts a backup in its place. The server is stopped before and started after.
+    pub(crate) fn restore(&mut self, name: &str) {
+        self.crash();
+        std::fs::remove_dir_all(self.data()).expect("lose the server's data");
+        std::fs::rename(self.directory.join(name), self.data()).expect("put the backup in its place");
+        self.restart();
+    }
+
+    /// Runs one of Postgres' programs against a database, and gives what it printed.
+    pub(crate) fn run(&self, program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+        let mut command = self.command(program);
+        command.args(["--username=postgres", "--host"]).arg(&self.directory).args(arguments);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("run a program of Postgres");
+        let mut pipe = child.stdin.take().expect("its input is piped");
+        let out = std::thread::scope(|scope| {
+            scope.spawn(move || pipe.write_all(input));
+            child.wait_with_output().expect("wait for a program of Postgres")
+        });
+        assert!(out.status.success(), "{program} failed: {}", String::from_utf8_lossy(&out.stderr));
+        out.stdout
+    }
+
+    /// A psql session that stays open, to hold what a statement takes: it runs `sql`, prints `ready`, and ends when it is dropped.
+    pub(crate) fn session(&self, database: &str, sql: &str) -> Session {
+        let mut psql = self.command("psql");
+        psql.args(["--username=postgres", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--host"]).arg(&self.directory).args(["--dbname", database]);
+        let mut child = psql.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("run psql");
+        let mut pipe = child.stdin.take().expect("its input is piped");
+        writeln!(pipe, "{sql};\n\\echo ready").expect("tell psql what to do");
+        let mut said = String::new();
+        let mut out = BufReader::new(child.stdout.take().expect("its output is piped"));
+        while !said.contains("ready") {
+            assert!(out.read_line(&mut said).expect("read what psql says") > 0, "psql has ended: {said}");
+        }
+        Session { child, _pipe: pipe }
+    }
+
+    /// Gives a directory to whom the server runs as.
+    pub(crate) fn own(&self, directory: &Path) {
+        if let Some((uid, gid)) = self.user {
+            chown(directory, Some(uid), Some(gid)).expect("give a directory to the user postgres");
+        }
+    }
+
+    /// The server's socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.directory.join(".s.PGSQL.5432")
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.join("data")
     }
 
     /// Starts the server again, and returns when it takes connections.
@@ -89,7 +170,7 @@ impl Cluster {
         let server = self.programs.join("postgres");
         let settings = ["listen_addresses=", "fsync=off", "full_page_writes=off", "lc_messages=C", "max_connections=60", "autovacuum=off"];
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", SUPERVISOR, "supervisor"]).arg(&self.directory).arg(server).arg("-D").arg(self.directory.join("data"));
+        command.args(["-c", SUPERVISOR, "supervisor"]).arg(&self.directory).arg(server).arg("-D").arg(self.data());
         command.arg("-k").arg(&self.directory);
         command.args(settings.iter().flat_map(|setting| ["-c", setting]));
         command.args(self.settings.iter().flat_map(|setting| ["-c", setting]));
@@ -132,7 +213,37 @@ impl Drop for Cluster {
     }
 }
 
-/// Runs the server until a line or the end of its input; removes the directory ($1) unless the line says otherwise.
+/// A server that does nothing at all until this is dropped.
+pub(crate) struct Frozen {
+    processes: Vec<String>,
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        self.processes.iter().for_each(|process| signal("CONT", process));
+    }
+}
+
+/// A psql that holds something.
+pub(crate) struct Session {
+    child: Child,
+    _pipe: ChildStdin,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn signal(name: &str, process: &str) {
+    // A process may have ended meanwhile.
+    let _sent = Command::new("kill").args([&format!("-{name}"), process]).stderr(Stdio::null()).status();
+}
+
+/// Runs the server until a line or the end of its input; removes the directory ($1) unless the line says otherwise. A server that was
+/// stopped by SIGSTOP goes on first, or it could not end.
 const SUPERVISOR: &str = r#"
 directory=$1; shift
 "$@" &
@@ -140,9 +251,13 @@ server=$!
 exec 2>/dev/null
 word=
 read -r word
-kill -INT "$server"
+case $word in
+    crash) kill -QUIT "$server" ;;
+    *) kill -INT "$server" ;;
+esac
+for process in "$server" $(cat "/proc/$server/task/$server/children"); do kill -CONT "$process"; done
 wait "$server"
-[ "$word" = keep ] || rm -rf "$directory"
+[ -n "$word" ] || rm -rf "$directory"
 "#;
 
 /// The folder of the newest Postgres.
@@ -159,7 +274,7 @@ fn programs() -> PathBuf {
 }
 
 fn is_complete(folder: &Path) -> bool {
-    ["initdb", "postgres", "createdb", "psql"].iter().all(|program| folder.join(program).exists())
+    ["initdb", "postgres", "createdb", "psql", "pg_basebackup", "pg_dump"].iter().all(|program| folder.join(program).exists())
 }
 
 fn version(folder: &Path) -> u32 {

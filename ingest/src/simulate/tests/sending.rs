@@ -184,6 +184,26 @@ async fn a_stop_ends_a_paced_replay_at_once() {
 }
 
 #[tokio::test]
+async fn a_stop_leaves_no_post_without_an_answer() {
+    for _ in 0..8 {
+        let folder = TempDir::new().unwrap();
+        let paths = paths(&folder);
+        let (receiver, address) = Receiver { hang_up: 2, ..Receiver::default() }.start(None).await;
+        let (stopper, stop) = watch::channel(false);
+        let (clock, progress) = (WallClock::new(Timestamp::from_second(START).unwrap()), ProgressBar::hidden());
+        let stopping = async {
+            while receiver.requests.load(Ordering::SeqCst) < 5 {
+                tokio::task::yield_now().await;
+            }
+            stopper.send(true).unwrap();
+        };
+        let (sent, ()) = tokio::join!(replay::run(replay(Version::V2, true, &paths), target(address), clock, stop, &progress), stopping);
+        sent.unwrap();
+        assert!(lines(paths.ledger.as_ref()).iter().all(|line| line["status"] == 200), "each post that was begun has its answer");
+    }
+}
+
+#[tokio::test]
 async fn load_keeps_its_rate_and_counts_everything() {
     let (receiver, address) = Receiver::default().start(None).await;
     let mut load = Load { world: options(Version::V2), rate: Some(150.0), connections: 4, seconds: 1, bodies: 100, paths: Paths::default() };
