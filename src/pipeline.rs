@@ -2,7 +2,7 @@
 //!
 //! The pipeline owns a thread and a runtime of its own, so that a slow store or a long group never delays an answer, and so that it
 //! may block. It is the only reader of the tail and the only caller of the [`Store`]. Batching is adaptive: a group is whatever came
-//! while the last commit was in flight, up to a limit of rows; there is no linger.
+//! while the last commit was in flight, up to a limit of rows; there is no linger. It is folded in that time, too ([`gather`]).
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -20,14 +20,17 @@ use tokio::sync::watch;
 
 mod backoff;
 mod commit;
+mod gather;
 mod report;
 mod source;
 #[cfg(test)]
 mod tests;
 
 use backoff::Backoff;
+use commit::Step;
+use gather::{Gather, Hand};
 pub(crate) use report::Report;
-use source::{Item, SetAside, Source};
+use source::Source;
 
 /// What a pipeline is made from.
 pub(crate) struct Settings {
@@ -42,23 +45,33 @@ pub(crate) struct Settings {
     pub(crate) reuse: Box<dyn Fn(Box<Batch>) + Send>,
 }
 
+/// What a fold is made from.
+struct Rules {
+    pseudonyms: Pseudonyms,
+    keep: Keep,
+    filter_key: (u64, u64),
+}
+
+impl Rules {
+    fn fold(&self) -> Fold {
+        Fold::new(self.pseudonyms.clone(), self.keep, RepeatFilter::new(self.filter_key))
+    }
+}
+
 /// Applies one journal to one store.
 pub(crate) struct Pipeline<S> {
     store: S,
     journal: Arc<Journal>,
     quarantine: Quarantine,
-    source: Source,
-    fold: Fold,
-    settings: Settings,
+    gather: Gather,
+    /// The group that is being written.
+    hand: Hand,
+    rules: Rules,
+    retention: Duration,
+    now_ms: fn() -> i64,
     report: Arc<Report>,
     stop: watch::Receiver<bool>,
     cursor: Option<Cursor>,
-    /// Records of the group in hand that go into quarantine.
-    asides: Vec<SetAside>,
-    /// Rows of the group in hand that the database refuses, in words.
-    poison: Vec<String>,
-    /// Observations of the group in hand that this process's journal does not count as appended.
-    replayed: u64,
     backoff: Backoff,
     maintained_ms: i64,
 }
@@ -66,21 +79,21 @@ pub(crate) struct Pipeline<S> {
 impl<S: Store> Pipeline<S> {
     /// A pipeline that has not touched its store yet.
     pub(crate) fn new(store: S, journal: Arc<Journal>, quarantine: Quarantine, settings: Settings, report: Arc<Report>, stop: watch::Receiver<bool>) -> Self {
+        let Settings { pseudonyms, keep, rows_max, retention, now_ms, filter_key, reuse } = settings;
+        let rules = Rules { pseudonyms, keep, filter_key };
         let source = Source::new(Arc::clone(&journal));
-        let fold = new_fold(&settings);
         Self {
             store,
             journal,
             quarantine,
-            source,
-            fold,
-            settings,
+            gather: Gather::new(source, rules.fold(), rows_max, reuse, Arc::clone(&report)),
+            hand: Hand::default(),
+            rules,
+            retention,
+            now_ms,
             report,
             stop,
             cursor: None,
-            asides: Vec::new(),
-            poison: Vec::new(),
-            replayed: 0,
             backoff: Backoff::default(),
             maintained_ms: i64::MIN,
         }
@@ -143,8 +156,8 @@ impl<S: Store> Pipeline<S> {
         let cursor = self.store.adopt(self.journal.id(), self.journal.first_position()).await?;
         let first = self.journal.first_position();
         let newest = self.store.newest_received_ms().await?.unwrap_or(0);
-        let since = self.fold.start(newest.div_euclid(1_000));
-        let Self { store, fold, .. } = self;
+        let since = self.gather.fold.start(newest.div_euclid(1_000));
+        let Self { store, gather: Gather { fold, .. }, .. } = self;
         store.recent(since, &mut |stored| fold.remember(stored)).await?;
         store.catch_up(since).await?;
         // Only now, so that an attempt that fails does not count the gap too.
@@ -153,7 +166,7 @@ impl<S: Store> Pipeline<S> {
             tracing::error!(from = %cursor.position, to = %first, "the store asks for records that the journal no longer holds; they are lost to it: it was restored from too old a copy");
         }
         self.cursor = Some(cursor);
-        self.source.seek(cursor.position.max(first));
+        self.gather.source.seek(cursor.position.max(first));
         self.report.moved(cursor.position);
         self.journal.applied(cursor.position);
         self.measure();
@@ -169,14 +182,14 @@ impl<S: Store> Pipeline<S> {
                 return Drained::Stopped;
             }
             // A gap before the first record is passed at once, so that it is told once and not at every start.
-            if !self.source.has_work() && !self.has_moved() {
+            if !self.gather.source.has_work() && !self.has_moved() {
                 self.report.idle();
                 if more_to_tidy {
                     continue;
                 }
-                let idle = if self.fold.has_put_off() { SETTLE_AFTER } else { MAINTENANCE_EVERY };
+                let idle = if self.gather.fold.has_put_off() { SETTLE_AFTER } else { MAINTENANCE_EVERY };
                 let rested = tokio::select! {
-                    () = self.source.work() => false,
+                    () = self.gather.source.work() => false,
                     _ = self.stop.wait_for(|stop| *stop) => return Drained::Stopped,
                     () = tokio::time::sleep(idle) => true,
                 };
@@ -185,7 +198,7 @@ impl<S: Store> Pipeline<S> {
                 }
                 continue;
             }
-            let gathered = self.gather();
+            let gathered = self.gather.fill();
             // What was gathered before a read failed is committed all the same; a failure that lasts must not look like a success.
             if self.has_moved()
                 && let ControlFlow::Break(ended) = self.commit().await
@@ -202,44 +215,21 @@ impl<S: Store> Pipeline<S> {
 
     /// Writes what was put off while there was more to do.
     async fn settle(&mut self) -> ControlFlow<Drained> {
-        let has_group = self.cursor.is_none_or(|cursor| cursor.position != self.source.next_position());
-        if has_group || !self.fold.has_put_off() {
+        let has_group = self.cursor.is_none_or(|cursor| cursor.position != self.gather.source.next_position());
+        if has_group || !self.gather.fold.has_put_off() {
             return ControlFlow::Continue(());
         }
-        self.fold.settle();
-        self.commit_group(true).await
-    }
-
-    /// Fills a group with whatever waits, up to the limit of rows.
-    fn gather(&mut self) -> std::io::Result<()> {
-        while self.fold.rows() < self.settings.rows_max && self.asides.len() < ASIDES_MAX {
-            match self.source.next()? {
-                Some(Item::Post { batch, replayed, from_disk }) => {
-                    self.report.pending_since(batch.received_at_ms);
-                    if replayed {
-                        self.replayed += batch.told();
-                    }
-                    self.fold.add(&batch);
-                    if from_disk {
-                        self.source.reuse(batch);
-                    } else {
-                        (self.settings.reuse)(batch);
-                    }
-                }
-                Some(Item::Aside(aside)) => self.asides.push(aside),
-                None => break,
-            }
-        }
-        Ok(())
+        self.gather.fold.settle();
+        self.commit_from(Step::Closed).await
     }
 
     /// Housekeeping of the store, about once a minute; says whether more is waiting to be done at once.
     async fn maintain(&mut self) -> bool {
-        let now = (self.settings.now_ms)();
+        let now = (self.now_ms)();
         if now < self.maintained_ms.saturating_add(MAINTENANCE_EVERY.as_millis() as i64) {
             return false;
         }
-        match self.store.maintain(now, self.settings.retention).await {
+        match self.store.maintain(now, self.retention).await {
             Ok(done) => {
                 self.maintained_ms = if done.more { i64::MIN } else { now };
                 metrics::gauge!(crate::metrics::STORE_DEFAULT_PARTITION_ROWS).set(done.default_partition_rows as f64);
@@ -290,26 +280,23 @@ impl<S: Store> Pipeline<S> {
     /// The store was set back to an earlier state: apply from its own cursor, with a filter that knows only what it has now.
     fn rewind(&mut self, position: Position) {
         tracing::warn!(from = %self.report.cursor(), to = %position, "the store was set back; what came after is applied again from the journal");
-        self.fold = new_fold(&self.settings);
-        self.asides.clear();
-        self.poison.clear();
-        self.replayed = 0;
+        self.gather.begin_anew(self.rules.fold());
         self.cursor = None;
     }
 
     fn measure(&self) {
-        metrics::gauge!(crate::metrics::REPEAT_FILTER_BYTES).set(self.fold.filter_bytes() as f64);
-        metrics::gauge!(crate::metrics::KNOWN_FACTS_BYTES).set(self.fold.known_bytes() as f64);
+        metrics::gauge!(crate::metrics::REPEAT_FILTER_BYTES).set(self.gather.fold.filter_bytes() as f64);
+        metrics::gauge!(crate::metrics::KNOWN_FACTS_BYTES).set(self.gather.fold.known_bytes() as f64);
     }
 
     fn advance(&self) -> Option<Advance> {
         let cursor = self.cursor?;
-        Some(Advance { journal: self.journal.id(), epoch: cursor.epoch, from: cursor.position, to: self.source.next_position() })
+        Some(Advance { journal: self.journal.id(), epoch: cursor.epoch, from: cursor.position, to: self.gather.source.next_position() })
     }
 
     /// Whether the source is past the store's cursor.
     fn has_moved(&self) -> bool {
-        self.cursor.is_some_and(|cursor| cursor.position != self.source.next_position())
+        self.cursor.is_some_and(|cursor| cursor.position != self.gather.source.next_position())
     }
 
     fn stopping(&self) -> bool {
@@ -324,15 +311,9 @@ enum Drained {
     Rewound(Position),
 }
 
-fn new_fold(settings: &Settings) -> Fold {
-    Fold::new(settings.pseudonyms.clone(), settings.keep, RepeatFilter::new(settings.filter_key))
-}
-
 /// How often partitions and retention are looked after.
 const MAINTENANCE_EVERY: Duration = Duration::from_secs(60);
 /// How long nothing must come before what was put off is written.
 const SETTLE_AFTER: Duration = Duration::from_secs(2);
 /// How long to wait when the schema is not as it must be: a person has to act.
 const PAUSE: Duration = Duration::from_secs(10);
-/// Records set aside with one group at most.
-const ASIDES_MAX: usize = 1_000;

@@ -6,20 +6,21 @@ use std::time::Instant;
 use store::quarantine::Aside;
 use store::writer::{Advance, Class, Store, WriteError};
 
+use super::gather::{Gather, Hand};
 use super::source::SetAside;
 use super::{Drained, Pipeline};
 
 impl<S: Store> Pipeline<S> {
     /// Commits the gathered group, and returns when it is in the store. Breaks when applying must end.
     pub(super) async fn commit(&mut self) -> ControlFlow<Drained> {
-        self.commit_group(false).await
+        self.commit_from(Step::Gathered).await
     }
 
-    /// As [`Pipeline::commit`]; a group that is closed is written as it stands.
-    pub(super) async fn commit_group(&mut self, mut closed: bool) -> ControlFlow<Drained> {
+    /// As [`Pipeline::commit`], from a later step on.
+    pub(super) async fn commit_from(&mut self, mut step: Step) -> ControlFlow<Drained> {
         let Some(advance) = self.advance() else { return ControlFlow::Break(Drained::Stopped) };
         loop {
-            let error = match self.try_commit(&advance, &mut closed).await {
+            let error = match self.try_commit(&advance, &mut step).await {
                 Ok(()) => {
                     self.committed(&advance);
                     return ControlFlow::Continue(());
@@ -41,19 +42,23 @@ impl<S: Store> Pipeline<S> {
         }
     }
 
-    async fn try_commit(&mut self, advance: &Advance, closed: &mut bool) -> Result<(), WriteError> {
-        self.put_aside()?;
-        if !*closed {
+    async fn try_commit(&mut self, advance: &Advance, step: &mut Step) -> Result<(), WriteError> {
+        if *step == Step::Gathered {
             self.settle_old().await?;
-            self.fold.close();
-            *closed = true;
+            self.gather.fold.close();
+            *step = Step::Closed;
         }
+        if *step == Step::Closed {
+            self.gather.hand_over(&mut self.hand);
+            *step = Step::InHand;
+        }
+        self.put_aside()?;
         loop {
             let started = Instant::now();
-            match self.store.write(self.fold.group(), advance).await {
+            match self.write(advance).await {
                 Ok(()) => {
                     metrics::histogram!(crate::metrics::STORE_COMMIT_SECONDS).record(started.elapsed());
-                    metrics::histogram!(crate::metrics::STORE_COMMIT_ROWS).record(self.fold.group().len() as f64);
+                    metrics::histogram!(crate::metrics::STORE_COMMIT_ROWS).record(self.hand.rows.group().len() as f64);
                     return Ok(());
                 }
                 // Ends: each round takes at least one row out, or fails with another class.
@@ -63,10 +68,25 @@ impl<S: Store> Pipeline<S> {
         }
     }
 
+    /// Writes the group in hand, and gathers the next one while the store works.
+    async fn write(&mut self, advance: &Advance) -> Result<(), WriteError> {
+        let Self { store, gather, hand, .. } = self;
+        let mut written = std::pin::pin!(store.write(hand.rows.group(), advance));
+        let mut readable = true;
+        loop {
+            tokio::select! {
+                biased;
+                written = &mut written => return written,
+                // What cannot be read now is met again, and told, when it is that group's turn.
+                () = gather.wait(), if readable => readable = gather.take_one().is_ok(),
+            }
+        }
+    }
+
     /// Records of unknown shape are durable in quarantine before the cursor passes them.
     fn put_aside(&self) -> Result<(), WriteError> {
         for reason in [SetAside::UNKNOWN, SetAside::UNREADABLE] {
-            let records: Vec<Aside<'_>> = self.asides.iter().filter(|aside| aside.reason == reason).map(SetAside::as_record).collect();
+            let records: Vec<Aside<'_>> = self.hand.beside.asides.iter().filter(|aside| aside.reason == reason).map(SetAside::as_record).collect();
             if !records.is_empty() {
                 self.quarantine.put(reason, &records).map_err(|error| WriteError::new(Class::Retry, format!("write the quarantine: {error}")))?;
             }
@@ -76,7 +96,7 @@ impl<S: Store> Pipeline<S> {
 
     /// Rows older than the repeat filter remembers are written unless the store has them.
     async fn settle_old(&mut self) -> Result<(), WriteError> {
-        let Self { store, fold, .. } = self;
+        let Self { store, gather: Gather { fold, .. }, .. } = self;
         if fold.old_observations().is_empty() && fold.old_locations().is_empty() {
             return Ok(());
         }
@@ -88,13 +108,13 @@ impl<S: Store> Pipeline<S> {
 
     /// Finds the rows that the database refuses, puts them into quarantine and takes them out of the group. Their neighbours land.
     async fn set_poison_aside(&mut self, advance: &Advance) -> Result<(), WriteError> {
-        let total = self.fold.group().len();
+        let total = self.hand.rows.group().len();
         let poison_max = (total / 100).max(POISON_MIN);
         let mut waiting = Vec::from([std::ops::Range { start: 0, end: total }]);
         let mut poison = Vec::new();
         self.store.connect().await?;
         while let Some(rows) = waiting.pop() {
-            let group = self.fold.group();
+            let group = self.hand.rows.group();
             let Err(error) = self.store.probe(group, &group.part(rows.clone())).await else { continue };
             if error.class != Class::Data {
                 return Err(error);
@@ -119,18 +139,18 @@ impl<S: Store> Pipeline<S> {
 
     fn quarantine_rows(&mut self, poison: &mut [(usize, String)], advance: &Advance) -> Result<(), WriteError> {
         poison.sort_unstable_by_key(|(row, _)| std::cmp::Reverse(*row));
-        let now_ms = (self.settings.now_ms)();
-        let known = self.poison.len();
-        self.poison.extend(poison.iter().map(|(row, why)| format!("{why}\n{}", self.fold.group().describe(*row))));
+        let now_ms = (self.now_ms)();
+        let known = self.hand.poison.len();
+        self.hand.poison.extend(poison.iter().map(|(row, why)| format!("{why}\n{}", self.hand.rows.group().describe(*row))));
         // The file's name is the group's first position: a second round writes what the first one wrote, and more.
         let records: Vec<Aside<'_>> =
-            self.poison.iter().map(|body| Aside { position: advance.from, receiver: "", received_at_ms: now_ms, body: body.as_bytes() }).collect();
+            self.hand.poison.iter().map(|body| Aside { position: advance.from, receiver: "", received_at_ms: now_ms, body: body.as_bytes() }).collect();
         if let Err(error) = self.quarantine.put(SetAside::POISON, &records) {
-            self.poison.truncate(known);
+            self.hand.poison.truncate(known);
             return Err(WriteError::new(Class::Retry, format!("write the quarantine: {error}")));
         }
         for (row, why) in poison {
-            self.fold.remove_poison(*row);
+            self.hand.rows.remove_poison(*row);
             tracing::error!(error = %why, "the database refuses one row; it stands in quarantine, and its neighbours are written");
         }
         Ok(())
@@ -167,21 +187,31 @@ impl<S: Store> Pipeline<S> {
 
     /// The group is in the store: count it, move on, and let the journal forget.
     fn committed(&mut self, advance: &Advance) {
-        let tally = *self.fold.tally();
-        let written = self.fold.group().observations.len() as u64;
-        self.report.committed(&tally, written, std::mem::take(&mut self.replayed), advance.to);
-        self.asides.clear();
-        self.poison.clear();
+        let tally = *self.hand.rows.tally();
+        let written = self.hand.rows.group().observations.len() as u64;
+        self.report.committed(&tally, written, self.hand.beside.replayed, advance.to, self.gather.oldest_ms());
+        self.hand = Hand { rows: std::mem::take(&mut self.hand.rows), ..Hand::default() };
+        self.hand.rows.clear();
         self.backoff.reset();
         if let Some(cursor) = &mut self.cursor {
             cursor.position = advance.to;
         }
-        self.source.committed(advance.to);
+        self.gather.source.committed(advance.to);
         self.journal.applied(advance.to);
-        self.fold.clear();
         self.measure();
         self.report.audit(&self.journal.durable());
     }
+}
+
+/// How far a group has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Step {
+    /// Its rows are gathered.
+    Gathered,
+    /// What is old is looked up, and what tells nothing new has left it.
+    Closed,
+    /// The next one may be gathered; this one stays as it is.
+    InHand,
 }
 
 /// What the cursor says of a transaction in doubt.

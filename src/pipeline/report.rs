@@ -150,9 +150,10 @@ impl Report {
         self.pending_since_ms.store(0, Relaxed);
     }
 
-    pub(super) fn committed(&self, tally: &Tally, written: u64, replayed: u64, cursor: Position) {
+    /// A group is in the store; `waits_since_ms` is when the first post of the next one arrived.
+    pub(super) fn committed(&self, tally: &Tally, written: u64, replayed: u64, cursor: Position, waits_since_ms: Option<i64>) {
         self.running();
-        self.pending_since_ms.store(0, Relaxed);
+        self.pending_since_ms.store(waits_since_ms.unwrap_or(0), Relaxed);
         {
             let mut outcomes = lock(&self.outcomes);
             self.cursor.store(cursor.0, Relaxed);

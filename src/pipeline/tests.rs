@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use store::batch::{Batch, Client, Observation};
 use store::group::{Group, LocationRow, ObservationRow, Part};
@@ -49,10 +50,13 @@ struct Inner {
     writes: usize,
     /// Of each committed group: observations, and when its clients were seen last.
     groups: Vec<(usize, Vec<i64>)>,
+    /// How many posts were folded at the end of each write.
+    folded: Vec<usize>,
 }
 
+/// A store, and how many posts the pipeline has folded.
 #[derive(Clone, Default)]
-struct Scripted(Arc<Mutex<Inner>>);
+struct Scripted(Arc<Mutex<Inner>>, Arc<AtomicUsize>);
 
 impl Scripted {
     fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
@@ -90,7 +94,11 @@ impl Store for Scripted {
     }
 
     async fn write(&mut self, group: &Group, advance: &Advance) -> Result<(), WriteError> {
+        // A real store takes its time, and the next group is gathered in it.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let folded = self.1.load(Relaxed);
         let mut inner = self.inner();
+        inner.folded.push(folded);
         assert!(inner.connected, "a write needs a connection");
         inner.writes += 1;
         let act = inner.acts.pop_front();
@@ -226,7 +234,10 @@ impl Bench {
             retention: Duration::from_secs(86_400),
             now_ms: || NOW_MS,
             filter_key: (1, 2),
-            reuse: Box::new(drop),
+            reuse: {
+                let folded = Arc::clone(&self.store.1);
+                Box::new(move |_| _ = folded.fetch_add(1, Relaxed))
+            },
         };
         let quarantine = Quarantine::open(&self.dir.path().join("quarantine"), Key::from_bytes([9; 32])).unwrap();
         let pipeline = Pipeline::new(self.store.clone(), Arc::clone(&self.journal), quarantine, settings, Arc::clone(&report), stopping);
@@ -259,6 +270,19 @@ async fn a_group_is_what_waits_and_is_written_once() {
     assert_eq!(bench.store.inner().writes, 1, "all that waited is one transaction");
     let outcomes = report.applied().1;
     assert_eq!((outcomes.written, outcomes.repeats, report.mismatch()), (5, 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_group_is_gathered_while_one_is_in_flight() {
+    let bench = Bench { rows_max: 2, ..Bench::new(&[Act::Commit, Act::CommitAndLose, Act::Fail(Class::Retry)]) };
+    for second in 0..7 {
+        bench.post(second, 0).await;
+    }
+    let report = bench.run().await;
+    assert_eq!(bench.store.seconds(), [0, 1, 2, 3, 4, 5, 6]);
+    // Two in flight and two that wait; the third group is written twice, and the last write is of what was put off.
+    assert_eq!(bench.store.inner().folded, [4, 6, 7, 7, 7, 7]);
+    assert_eq!((report.applied().1.written, report.mismatch(), report.lag_s(NOW_MS + 1)), (7, 0, 0.0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,7 +14,7 @@ mod fold;
 mod index;
 mod known;
 
-pub use fold::{Fold, Keep, Tally};
+pub use fold::{Fold, Gathered, Keep, Tally};
 
 /// The rows that one transaction writes.
 #[derive(Clone, Debug, Default)]

@@ -41,15 +41,9 @@ pub struct Tally {
     pub discarded: Discards,
 }
 
-/// Gathers batches into a [`Group`].
-///
-/// Use: [`Fold::add`] each batch in journal order, look up [`Fold::old_observations`] and [`Fold::old_locations`] in the store,
-/// [`Fold::settle_old`], [`Fold::close`], write [`Fold::group`], and after the commit [`Fold::clear`]. A group that fails to commit is kept and written
-/// again as it is: the filter remembers its rows already.
-pub struct Fold {
-    pseudonyms: Pseudonyms,
-    keep: Keep,
-    filter: RepeatFilter,
+/// The rows of one transaction, and what finds them again while they are gathered.
+#[derive(Default)]
+pub struct Gathered {
     group: Group,
     tally: Tally,
     sources: Index<Source>,
@@ -62,46 +56,23 @@ pub struct Fold {
     heard_in: Vec<u64>,
     /// Beside each access point: when it heard somebody last.
     heard_at: Vec<i64>,
-    /// What the store is known to say, across groups.
-    known: Known,
-    /// The receivers' names for what is known.
-    receivers: Texts,
+    /// Beside each text: its hash.
     text_hashes: Vec<u64>,
     old_observations: Vec<ObservationRow>,
     old_locations: Vec<LocationRow>,
-    scratch: Scratch,
 }
 
-impl Fold {
-    /// A fold with nothing in it.
-    #[must_use]
-    pub fn new(pseudonyms: Pseudonyms, keep: Keep, filter: RepeatFilter) -> Self {
-        Self {
-            pseudonyms,
-            keep,
-            filter,
-            group: Group::default(),
-            tally: Tally::default(),
-            sources: Index::default(),
-            clients: Index::default(),
-            access_points: Index::default(),
-            posts: Index::default(),
-            source_hashes: Vec::new(),
-            heard_in: Vec::new(),
-            heard_at: Vec::new(),
-            known: Known::default(),
-            receivers: Texts::default(),
-            text_hashes: Vec::new(),
-            old_observations: Vec::new(),
-            old_locations: Vec::new(),
-            scratch: Scratch::default(),
-        }
-    }
-
-    /// The rows gathered so far.
+impl Gathered {
+    /// The rows.
     #[must_use]
     pub fn group(&self) -> &Group {
         &self.group
+    }
+
+    /// What became of what was told.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Takes out a row that the database refuses, by its number as in [`Group::part`].
@@ -111,28 +82,83 @@ impl Fold {
         }
     }
 
+    /// Forgets the rows, which are committed; the memory stays.
+    pub fn clear(&mut self) {
+        self.group.clear();
+        self.tally = Tally::default();
+        self.sources.clear();
+        self.clients.clear();
+        self.access_points.clear();
+        self.posts.clear();
+        self.source_hashes.clear();
+        self.heard_in.clear();
+        self.heard_at.clear();
+        self.text_hashes.clear();
+        self.old_observations.clear();
+        self.old_locations.clear();
+    }
+}
+
+/// Gathers batches into a [`Group`].
+///
+/// Use: [`Fold::add`] each batch in journal order, look up [`Fold::old_observations`] and [`Fold::old_locations`] in the store,
+/// [`Fold::settle_old`], [`Fold::close`], [`Fold::hand_over`], and write what was handed over while the next batches are added. A group
+/// that fails to commit is kept and written again as it is: the filter remembers its rows already.
+pub struct Fold {
+    pseudonyms: Pseudonyms,
+    keep: Keep,
+    filter: RepeatFilter,
+    /// What the store is known to say, across groups.
+    known: Known,
+    /// The receivers' names for what is known.
+    receivers: Texts,
+    /// The group that is being gathered.
+    now: Gathered,
+    scratch: Scratch,
+}
+
+impl Fold {
+    /// A fold with nothing in it.
+    #[must_use]
+    pub fn new(pseudonyms: Pseudonyms, keep: Keep, filter: RepeatFilter) -> Self {
+        let (known, receivers) = (Known::default(), Texts::default());
+        Self { pseudonyms, keep, filter, known, receivers, now: Gathered::default(), scratch: Scratch::default() }
+    }
+
+    /// The rows gathered so far.
+    #[must_use]
+    pub fn group(&self) -> &Group {
+        &self.now.group
+    }
+
     /// What became of what was told so far.
     #[must_use]
     pub fn tally(&self) -> &Tally {
-        &self.tally
+        &self.now.tally
+    }
+
+    /// Hands the closed group over and begins the next one, in the memory of `to`, whose own rows are forgotten.
+    pub fn hand_over(&mut self, to: &mut Gathered) {
+        to.clear();
+        std::mem::swap(&mut self.now, to);
     }
 
     /// Observations older than the filter's horizon: the store must be asked.
     #[must_use]
     pub fn old_observations(&self) -> &[ObservationRow] {
-        &self.old_observations
+        &self.now.old_observations
     }
 
     /// Locations older than the filter's horizon.
     #[must_use]
     pub fn old_locations(&self) -> &[LocationRow] {
-        &self.old_locations
+        &self.now.old_locations
     }
 
     /// Rows that the group will have at most.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.group.observations.len() + self.group.locations.len() + self.old_observations.len() + self.old_locations.len()
+        self.now.group.observations.len() + self.now.group.locations.len() + self.now.old_observations.len() + self.now.old_locations.len()
     }
 
     /// Bytes that the repeat filter holds.
@@ -179,8 +205,8 @@ impl Fold {
         self.scratch.texts.resize(batch.texts.len(), None);
         self.scratch.clients.clear();
         self.scratch.clients.resize(batch.clients.len(), None);
-        self.tally.posts += 1;
-        let receiver = self.group.texts.intern(&batch.receiver);
+        self.now.tally.posts += 1;
+        let receiver = self.now.group.texts.intern(&batch.receiver);
         let network = self.text(batch, batch.network);
         let from = Origin { receiver, network, radio: batch.radio, received_at_ms: batch.received_at_ms };
 
@@ -190,8 +216,8 @@ impl Fold {
             self.add_access_point(batch, from, told);
         }
         self.add_post(batch, from);
-        self.tally.told += batch.told();
-        self.tally.discarded.add(&batch.discarded);
+        self.now.tally.told += batch.told();
+        self.now.tally.discarded.add(&batch.discarded);
     }
 
     /// Says which of the old rows the store has: the others are written. Equal rows among them are written once.
@@ -199,22 +225,22 @@ impl Fold {
     /// # Panics
     /// When the answers are not as many as the rows asked for.
     pub fn settle_old(&mut self, observations_stored: &[bool], locations_stored: &[bool]) {
-        assert_eq!(observations_stored.len(), self.old_observations.len(), "an answer for each old observation");
-        assert_eq!(locations_stored.len(), self.old_locations.len(), "an answer for each old location");
+        assert_eq!(observations_stored.len(), self.now.old_observations.len(), "an answer for each old observation");
+        assert_eq!(locations_stored.len(), self.now.old_locations.len(), "an answer for each old location");
         // A group may span minutes: a row that was new at its beginning can have passed the horizon by its end, and come again.
         let mut written = self.old_prints_written();
-        for (row, &stored) in std::mem::take(&mut self.old_observations).iter().zip(observations_stored) {
+        for (row, &stored) in std::mem::take(&mut self.now.old_observations).iter().zip(observations_stored) {
             if !stored && written.insert(self.observation_print(row)) {
-                self.group.observations.push(*row);
+                self.now.group.observations.push(*row);
             } else {
-                self.tally.repeats += 1;
+                self.now.tally.repeats += 1;
             }
         }
-        for (row, &stored) in std::mem::take(&mut self.old_locations).iter().zip(locations_stored) {
+        for (row, &stored) in std::mem::take(&mut self.now.old_locations).iter().zip(locations_stored) {
             if !stored && written.insert(self.location_print(row)) {
-                self.group.locations.push(*row);
+                self.now.group.locations.push(*row);
             } else {
-                self.tally.location_repeats += 1;
+                self.now.tally.location_repeats += 1;
             }
         }
     }
@@ -222,14 +248,14 @@ impl Fold {
     /// The fingerprints of those rows of the group that the filter has forgotten by now.
     fn old_prints_written(&mut self) -> HashSet<u64> {
         let mut written = HashSet::new();
-        for at in 0..self.group.observations.len() {
-            let row = self.group.observations[at];
+        for at in 0..self.now.group.observations.len() {
+            let row = self.now.group.observations[at];
             if self.filter.is_old(row.observed_at) {
                 written.insert(self.observation_print(&row));
             }
         }
-        for at in 0..self.group.locations.len() {
-            let row = self.group.locations[at];
+        for at in 0..self.now.group.locations.len() {
+            let row = self.now.group.locations[at];
             if self.filter.is_old(row.observed_at) {
                 written.insert(self.location_print(&row));
             }
@@ -239,28 +265,12 @@ impl Fold {
 
     fn observation_print(&mut self, row: &ObservationRow) -> u64 {
         let ssid = self.text_hash(row.ssid);
-        self.filter.observation(self.source_hashes[row.source as usize], ssid, row)
+        self.filter.observation(self.now.source_hashes[row.source as usize], ssid, row)
     }
 
     fn location_print(&mut self, row: &LocationRow) -> u64 {
         let floor = [self.text_hash(row.floor_plan), self.text_hash(row.floor_plan_name)];
-        self.filter.location(self.source_hashes[row.source as usize], floor, row)
-    }
-
-    /// Forgets the group, which is committed; the filter and the memory stay.
-    pub fn clear(&mut self) {
-        self.group.clear();
-        self.tally = Tally::default();
-        self.sources.clear();
-        self.clients.clear();
-        self.access_points.clear();
-        self.posts.clear();
-        self.source_hashes.clear();
-        self.heard_in.clear();
-        self.heard_at.clear();
-        self.text_hashes.clear();
-        self.old_observations.clear();
-        self.old_locations.clear();
+        self.filter.location(self.now.source_hashes[row.source as usize], floor, row)
     }
 
     fn add_observations(&mut self, batch: &Batch, from: Origin) {
@@ -271,7 +281,7 @@ impl Fold {
                 Some((ap, source, bucket)) if ap == told.ap => (source, bucket),
                 _ => {
                     let source = self.source(from, Some(told.ap));
-                    let bucket = bucket(&self.filter, &self.group.texts, &self.group.sources[source as usize]);
+                    let bucket = bucket(&self.filter, &self.now.group.texts, &self.now.group.sources[source as usize]);
                     last = Some((told.ap, source, bucket));
                     (source, bucket)
                 }
@@ -282,9 +292,9 @@ impl Fold {
             let row = ObservationRow { observed_at: told.observed_at, received_at_ms: from.received_at_ms, client, source, ssid, rssi_dbm: told.rssi_dbm };
             let print = self.observation_print(&row);
             match self.filter.see(bucket, print, row.observed_at) {
-                Seen::New => self.group.observations.push(row),
-                Seen::Repeat => self.tally.repeats += 1,
-                Seen::Old => self.old_observations.push(row),
+                Seen::New => self.now.group.observations.push(row),
+                Seen::Repeat => self.now.tally.repeats += 1,
+                Seen::Old => self.now.old_observations.push(row),
             }
         }
     }
@@ -294,15 +304,15 @@ impl Fold {
             return;
         }
         let source = self.source(from, None);
-        let source_hash = self.source_hashes[source as usize];
+        let source_hash = self.now.source_hashes[source as usize];
         for told in &batch.locations {
             let Some(client) = self.client(batch, from, told.client, told.observed_at) else { continue };
             let row = self.location_row(batch, from, told, client, source);
             let print = self.location_print(&row);
             match self.filter.see(source_hash, print, row.observed_at) {
-                Seen::New => self.group.locations.push(row),
-                Seen::Repeat => self.tally.location_repeats += 1,
-                Seen::Old => self.old_locations.push(row),
+                Seen::New => self.now.group.locations.push(row),
+                Seen::Repeat => self.now.tally.location_repeats += 1,
+                Seen::Old => self.now.old_locations.push(row),
             }
         }
     }
@@ -335,7 +345,7 @@ impl Fold {
                 (client, row)
             }
         };
-        let row = &mut self.group.clients[row as usize];
+        let row = &mut self.now.group.clients[row as usize];
         row.first_seen = row.first_seen.min(observed_at);
         row.last_seen = row.last_seen.max(observed_at);
         Some(client)
@@ -357,9 +367,9 @@ impl Fold {
             Text::NONE => Fact::default(),
             text => Fact { text, at: told.last_observed_at },
         });
-        let (row, new) = self.clients.of((from.receiver, client, from.radio));
+        let (row, new) = self.now.clients.of((from.receiver, client, from.radio));
         if new {
-            self.group.clients.push(ClientRow {
+            self.now.group.clients.push(ClientRow {
                 receiver: from.receiver,
                 client,
                 radio: from.radio,
@@ -370,7 +380,7 @@ impl Fold {
                 last_seen: observed_at,
             });
         } else {
-            for (held, fact) in self.group.clients[row as usize].facts.iter_mut().zip(facts) {
+            for (held, fact) in self.now.group.clients[row as usize].facts.iter_mut().zip(facts) {
                 held.merge(fact);
             }
         }
@@ -379,9 +389,9 @@ impl Fold {
 
     fn see_access_point(&mut self, from: Origin, told: &Observation) {
         let at = self.access_point_row(from, told.ap, told.observed_at);
-        self.heard_in[at] = self.tally.posts;
-        self.heard_at[at] = self.heard_at[at].max(told.observed_at);
-        self.group.access_points[at].see(told.observed_at);
+        self.now.heard_in[at] = self.now.tally.posts;
+        self.now.heard_at[at] = self.now.heard_at[at].max(told.observed_at);
+        self.now.group.access_points[at].see(told.observed_at);
     }
 
     /// What the post says of an access point. One that heard nobody in this post is seen at the post's arrival.
@@ -389,8 +399,8 @@ impl Fold {
         let at = from.received_at_ms.div_euclid(1_000);
         let [name, serial, tags, floor_plan] = [told.name, told.serial, told.tags, told.floor_plan].map(|text| self.text(batch, text));
         let row = self.access_point_row(from, told.mac, at);
-        let heard_nobody = self.heard_in[row] != self.tally.posts;
-        let row = &mut self.group.access_points[row];
+        let heard_nobody = self.now.heard_in[row] != self.now.tally.posts;
+        let row = &mut self.now.group.access_points[row];
         if heard_nobody {
             row.see(at);
         }
@@ -402,35 +412,35 @@ impl Fold {
     }
 
     fn access_point_row(&mut self, from: Origin, ap: Mac, seen: i64) -> usize {
-        let (at, new) = self.access_points.of((from.receiver, ap));
+        let (at, new) = self.now.access_points.of((from.receiver, ap));
         if new {
-            self.group.access_points.push(AccessPointRow::new(from.receiver, ap, seen, seen));
-            self.heard_in.push(0);
-            self.heard_at.push(i64::MIN);
+            self.now.group.access_points.push(AccessPointRow::new(from.receiver, ap, seen, seen));
+            self.now.heard_in.push(0);
+            self.now.heard_at.push(i64::MIN);
         }
         let at = at as usize;
-        self.group.access_points[at].network.merge(Fact { text: from.network, at: from.received_at_ms.div_euclid(1_000) });
+        self.now.group.access_points[at].network.merge(Fact { text: from.network, at: from.received_at_ms.div_euclid(1_000) });
         at
     }
 
     fn add_post(&mut self, batch: &Batch, from: Origin) {
         let source = self.source(from, batch.ap);
         let minute = from.received_at_ms.div_euclid(60_000) * 60;
-        let (at, new) = self.posts.of((source, minute));
+        let (at, new) = self.now.posts.of((source, minute));
         if new {
-            self.group.posts.push(PostRow { source, minute, posts: 0, observations: 0 });
+            self.now.group.posts.push(PostRow { source, minute, posts: 0, observations: 0 });
         }
-        let row = &mut self.group.posts[at as usize];
+        let row = &mut self.now.group.posts[at as usize];
         row.posts += 1;
         row.observations += batch.told();
     }
 
     fn source(&mut self, from: Origin, ap: Option<Mac>) -> u32 {
         let source = Source { receiver: from.receiver, network: from.network, ap, radio: from.radio };
-        let (at, new) = self.sources.of(source);
+        let (at, new) = self.now.sources.of(source);
         if new {
-            self.group.sources.push(source);
-            self.source_hashes.push(source_hash(&self.filter, &self.group.texts, &source));
+            self.now.group.sources.push(source);
+            self.now.source_hashes.push(source_hash(&self.filter, &self.now.group.texts, &source));
         }
         at
     }
@@ -441,18 +451,18 @@ impl Fold {
         if let Some(known) = self.scratch.texts[at] {
             return known;
         }
-        let known = self.group.texts.intern(value);
+        let known = self.now.group.texts.intern(value);
         self.scratch.texts[at] = Some(known);
         known
     }
 
     fn text_hash(&mut self, text: Text) -> u64 {
         let Some(at) = text.index() else { return NO_TEXT };
-        while self.text_hashes.len() <= at {
-            let next = self.group.texts.get(Text::at(self.text_hashes.len())).unwrap_or_default();
-            self.text_hashes.push(self.filter.hash_parts(&[Some(next.as_bytes())]));
+        while self.now.text_hashes.len() <= at {
+            let next = self.now.group.texts.get(Text::at(self.now.text_hashes.len())).unwrap_or_default();
+            self.now.text_hashes.push(self.filter.hash_parts(&[Some(next.as_bytes())]));
         }
-        self.text_hashes[at]
+        self.now.text_hashes[at]
     }
 }
 

@@ -181,19 +181,23 @@ fn rows_are_numbered_through_all_kinds() {
     let group = fold.group();
     assert_eq!(group.len(), 5, "two observations, an access point, a client, a post");
     assert_eq!(group.part(1..3), Part { observations: 1..2, locations: 0..0, access_points: 0..1, clients: 0..0, posts: 0..0 });
-    fold.remove_poison(1);
-    fold.remove_poison(1);
-    let group = fold.group();
-    assert_eq!((group.observations.len(), group.access_points.len(), group.len()), (1, 0, 3), "the access point had moved up");
-    assert_eq!(fold.tally().discarded.of(Discard::Poison), 1, "only observations are counted");
-    fold.clear();
+    let mut gathered = Gathered::default();
+    fold.hand_over(&mut gathered);
     assert!(fold.group().is_empty());
+    gathered.remove_poison(1);
+    gathered.remove_poison(1);
+    let group = gathered.group();
+    assert_eq!((group.observations.len(), group.access_points.len(), group.len()), (1, 0, 3), "the access point had moved up");
+    assert_eq!(gathered.tally().discarded.of(Discard::Poison), 1, "only observations are counted");
+    fold.hand_over(&mut gathered);
+    assert!(gathered.group().is_empty());
 }
 
 #[test]
 fn a_group_that_tells_nothing_new_of_somebody_leaves_the_row_out_until_it_is_settled() {
     let mut fold = fold(Keep::default());
     fold.start(0);
+    let mut committed = Gathered::default();
     let mut rows = Vec::new();
     for minute in (0..14).step_by(2) {
         let at = NOW + minute * 60;
@@ -220,7 +224,7 @@ fn a_group_that_tells_nothing_new_of_somebody_leaves_the_row_out_until_it_is_set
         let access_points: Vec<_> =
             fold.group().access_points.iter().map(|row| (seen(row.last_seen), fold.group().texts.get(row.name.text).is_some())).collect();
         rows.push((minute, clients, access_points));
-        fold.clear();
+        fold.hand_over(&mut committed);
     }
     rows.retain(|(_, clients, access_points)| !clients.is_empty() || !access_points.is_empty());
     // At first, and when ten minutes have passed.

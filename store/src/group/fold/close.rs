@@ -2,7 +2,7 @@
 
 use super::super::known::{FACTS, PutOff, Stand, Told, ToldFact, Verdict, What, Who};
 use super::super::{AccessPointRow, CLIENT_FACTS, ClientRow, Fact, Group, Pair};
-use super::Fold;
+use super::{Fold, Gathered};
 use crate::client::ClientId;
 use crate::mac::Mac;
 use crate::texts::{Text, Texts};
@@ -14,7 +14,7 @@ impl Fold {
         let now = self.filter.journal_time_s();
         self.close_clients(now);
         self.close_access_points(now);
-        let Self { known, receivers, group, .. } = self;
+        let Self { known, receivers, now: Gathered { group, .. }, .. } = self;
         known.sweep(now, |put_off| write_times(group, receivers, &put_off));
     }
 
@@ -26,12 +26,12 @@ impl Fold {
 
     /// Puts everything that is put off into the group, which must be empty.
     pub fn settle(&mut self) {
-        let Self { known, receivers, group, .. } = self;
+        let Self { known, receivers, now: Gathered { group, .. }, .. } = self;
         known.settle(|put_off| write_times(group, receivers, &put_off));
     }
 
     fn close_clients(&mut self, now: i64) {
-        let mut rows = std::mem::take(&mut self.group.clients);
+        let mut rows = std::mem::take(&mut self.now.group.clients);
         rows.retain_mut(|row| {
             let what = What::Client { radio: row.radio, random_address: row.random_address, group_address: row.group_address };
             let who = Who { receiver: self.receiver(row.receiver), what, id: row.client.0 };
@@ -42,12 +42,12 @@ impl Fold {
             row.facts.iter_mut().zip(facts).for_each(|(fact, stand)| fact.stand(stand));
             true
         });
-        self.group.clients = rows;
+        self.now.group.clients = rows;
     }
 
     fn close_access_points(&mut self, now: i64) {
-        let mut rows = std::mem::take(&mut self.group.access_points);
-        let mut heard = std::mem::take(&mut self.heard_at).into_iter();
+        let mut rows = std::mem::take(&mut self.now.group.access_points);
+        let mut heard = std::mem::take(&mut self.now.heard_at).into_iter();
         rows.retain_mut(|row| {
             let who = Who { receiver: self.receiver(row.receiver), what: What::AccessPoint, id: row.ap.bits() };
             let texts = [row.network, row.name, row.serial, row.tags, row.floor_plan].map(|fact| self.told(fact));
@@ -59,12 +59,12 @@ impl Fold {
             row.stand(facts);
             true
         });
-        self.group.access_points = rows;
+        self.now.group.access_points = rows;
     }
 
     /// The receiver's name in the arena that outlives groups.
     fn receiver(&mut self, name: Text) -> Text {
-        self.group.texts.get(name).map_or(Text::NONE, |name| self.receivers.intern(name))
+        self.now.group.texts.get(name).map_or(Text::NONE, |name| self.receivers.intern(name))
     }
 
     fn told(&mut self, fact: Fact) -> ToldFact {
