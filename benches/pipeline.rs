@@ -1,70 +1,214 @@
-//! The whole way: HTTPS to committed rows, client, receiver and database on one machine. `cargo bench --bench pipeline`
+//! The whole way: HTTPS to committed rows, sender, receiver and database on one machine, beside the server's own COPY of the same rows and beside
+//! a plain receiver. `cargo bench --bench pipeline`, or a part of it: `cargo bench --bench pipeline -- v3 1000`
+
+// All of it measures; nothing here serves anybody.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod support;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+
 use support::bodies::{Kind, Post};
 use support::database::{self, Database};
 use support::load::{self, Sent};
+use support::rival::{Rival, become_rival};
+use support::rounds::{is_test, median};
 use support::server::Server;
 
 fn main() {
+    become_rival();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(run());
-}
-
-async fn run() {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let is_wanted = |word: &str| words.is_empty() || words.iter().any(|wanted| wanted == word) || !words.iter().any(|wanted| kind_of(wanted) == kind_of(word));
     let mut database = Database::start();
-    let args: Vec<String> = std::env::args().collect();
-    let pick = |at: usize, default: &str| args.get(at).cloned().unwrap_or(default.to_owned());
-    let kind = if pick(1, "v3") == "v2" { Kind::V2Wifi } else { Kind::V3Wifi };
-    let clients: usize = pick(2, "1000").parse().unwrap();
-    let posts: u32 = pick(3, "300").parse().unwrap();
-    let connections: usize = pick(4, "32").parse().unwrap();
-    let now = jiff::Timestamp::now().as_second();
-    let bodies: Vec<Bytes> = (0..10_i64)
-        .flat_map(|minute| (0..posts / 10).map(move |origin| Bytes::from(Post { kind, origin, clients, until: now - 60 * (9 - minute) }.body())))
-        .collect();
-    let bytes: usize = bodies.iter().map(Bytes::len).sum();
-    let bodies = Arc::new(bodies);
-    println!("{} MB", bytes / 1_000_000);
-    for _ in 0..3 {
-        let url = database.make();
-        let server = Server::start(&url, &pick(5, ""));
-        server.wait_until_applied();
-        let target = load::target(&server.url(), &server.ca());
-        let (cpu, pg) = (server.cpu(), database.cpu());
-        let started = Instant::now();
-        let sent: Sent = load::send_all(&target, &bodies, connections).await;
-        server.wait_until_applied();
-        let elapsed = started.elapsed();
-        let (cpu, pg) = (server.cpu() - cpu, database.cpu() - pg);
-        let mut connection = database::connect(&url).await;
-        let mut tables = database::partitions(&mut connection, "observation").await;
-        let observations = database::number(&mut connection, "SELECT count(*) FROM observation").await;
-        let locations = database::number(&mut connection, "SELECT count(*) FROM location").await;
-        tables.extend(database::partitions(&mut connection, "location").await);
-        let limit = database::copy_from_files(&url, database.directory(), &tables).await;
-        drop(connection);
-        let rate = observations as f64 / elapsed.as_secs_f64();
-        let limit_rate = observations as f64 / limit.as_secs_f64();
-        let m = |name: &str| server.metric(name);
-        println!(
-            "{observations} obs {locations} loc: sent in {:.2?}, applied in {elapsed:.2?}: {:.0} k obs/s, limit {limit:.2?} {:.0} k/s = {:.1} %; cpu ours {cpu:.2?} pg {pg:.2?}; answers {:?}; commits {} rows {}; peak {} MB",
-            sent.elapsed,
-            rate / 1e3,
-            limit_rate / 1e3,
-            100.0 * rate / limit_rate,
-            sent.percentiles(),
-            m("footfall_store_commit_rows_count"),
-            m("footfall_store_commit_rows_sum"),
-            server.peak_memory() / 1_000_000
-        );
-        drop(server);
-        database.drop_last();
+    for (kind, name) in [(Kind::V3Wifi, "v3"), (Kind::V2Wifi, "v2")] {
+        for (clients, posts) in [(1_000, 400), (100, 2_000), (10, 8_000)] {
+            if is_wanted(name) && is_wanted(&clients.to_string()) {
+                let posts = if is_test() { 20 } else { posts };
+                runtime.block_on(bench(&mut database, kind, name, clients, posts));
+            }
+        }
+    }
+    if words.is_empty() || words.iter().any(|word| word == "away") {
+        runtime.block_on(without_database(&mut database));
     }
 }
+
+/// Versions are one kind of word, numbers of clients another.
+fn kind_of(word: &str) -> bool {
+    word.starts_with('v')
+}
+
+/// One way to the rows.
+struct Run {
+    observations: i64,
+    /// From the first post to the last row that is committed.
+    elapsed: Duration,
+    sent: Sent,
+    cpu: Duration,
+    database_cpu: Duration,
+    peak_bytes: u64,
+    /// For the server's own COPY of the same rows.
+    limit: Option<Duration>,
+}
+
+impl Run {
+    fn rate(&self) -> f64 {
+        self.observations as f64 / self.elapsed.as_secs_f64()
+    }
+
+    fn share(&self) -> f64 {
+        self.limit.map_or(f64::NAN, |limit| 100.0 * limit.as_secs_f64() / self.elapsed.as_secs_f64())
+    }
+
+    fn cpu_per_million(&self, database: bool) -> f64 {
+        let cpu = if database { self.cpu + self.database_cpu } else { self.cpu };
+        cpu.as_secs_f64() * 1e6 / self.observations as f64
+    }
+}
+
+async fn bench(database: &mut Database, kind: Kind, name: &str, clients: usize, posts: u32) {
+    let bodies = bodies(kind, clients, posts);
+    let bytes: usize = bodies.iter().map(Bytes::len).sum();
+    println!("\n{name} Wi-Fi, {clients} clients per post, {} posts, {} MB, locations and repeat filter on", bodies.len(), bytes / 1_000_000);
+    println!(
+        "{:<22} {:>10} {:>9} {:>9} {:>24} {:>13} {:>16} {:>8}",
+        "medians of rounds", "k obs/s", "% of COPY", "posts/s", "answer p50/99/99.9 ms", "CPU s/M obs", "with database's", "peak MB"
+    );
+    let rounds = if is_test() { 1 } else { 3 };
+    let mut ours = Vec::new();
+    let mut rival = Vec::new();
+    for _ in 0..rounds {
+        ours.push(footfall(database, Target::Postgres, &bodies).await);
+        rival.push(plain(database, kind, &bodies).await);
+    }
+    show("footfall, Postgres", &ours, bodies.len());
+    show("plain, Postgres", &rival, bodies.len());
+    for (title, target) in [("footfall, no store", Target::Null), ("footfall, SQLite", Target::Sqlite)] {
+        let mut runs = Vec::new();
+        for _ in 0..rounds {
+            runs.push(footfall(database, target, &bodies).await);
+        }
+        show(title, &runs, bodies.len());
+    }
+    let of = |runs: &[Run], what: fn(&Run) -> f64| median(&runs.iter().map(what).collect::<Vec<_>>());
+    println!(
+        "footfall beside the plain receiver: {:.2}x its observations/s, {:.2} of its CPU seconds, {:.2} with the database's",
+        of(&ours, Run::rate) / of(&rival, Run::rate),
+        of(&ours, |run| run.cpu_per_million(false)) / of(&rival, |run| run.cpu_per_million(false)),
+        of(&ours, |run| run.cpu_per_million(true)) / of(&rival, |run| run.cpu_per_million(true)),
+    );
+}
+
+fn show(title: &str, runs: &[Run], posts: usize) {
+    let of = |what: &dyn Fn(&Run) -> f64| median(&runs.iter().map(what).collect::<Vec<_>>());
+    let answers = [0, 1, 2].map(|at| of(&|run| run.sent.percentiles()[at]));
+    println!(
+        "{title:<22} {:>10.0} {:>9.1} {:>9.0} {:>24} {:>13.2} {:>16.2} {:>8.0}",
+        of(&|run| run.rate() / 1e3),
+        of(&Run::share),
+        of(&|run| posts as f64 / run.sent.elapsed.as_secs_f64()),
+        answers.map(|ms| format!("{ms:.1}")).join(" / "),
+        of(&|run| run.cpu_per_million(false)),
+        of(&|run| run.cpu_per_million(true)),
+        of(&|run| run.peak_bytes as f64 / 1e6)
+    );
+}
+
+/// Ten minutes of posts of as many networks (v3) or access points (v2) as make up their number, in the order in which the cloud sends.
+fn bodies(kind: Kind, clients: usize, posts: u32) -> Arc<Vec<Bytes>> {
+    let now = jiff::Timestamp::now().as_second();
+    let of_minute = |minute: i64| (0..posts / 10).map(move |origin| Bytes::from(Post { kind, origin, clients, until: now - 60 * (9 - minute) }.body()));
+    Arc::new((0..10).flat_map(of_minute).collect())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Target {
+    Postgres,
+    Sqlite,
+    Null,
+}
+
+async fn footfall(database: &mut Database, target: Target, bodies: &Arc<Vec<Bytes>>) -> Run {
+    let url = match target {
+        Target::Postgres => database.make(),
+        Target::Sqlite => "sqlite".to_owned(),
+        Target::Null => "null:".to_owned(),
+    };
+    let server = Server::start(&url, "");
+    server.wait_until_applied();
+    let (cpu, database_cpu, started) = (server.cpu(), database.cpu(), Instant::now());
+    let sent = load::send_all(&load::target(&server.url(), &server.ca()), bodies, CONNECTIONS).await;
+    let status = server.wait_until_applied();
+    let (elapsed, cpu, database_cpu) = (started.elapsed(), server.cpu() - cpu, database.cpu() - database_cpu);
+    let observations = server.metric("footfall_observations_total{outcome=\"written\"}") as i64;
+    assert_eq!(status["store"]["state"], "running");
+    let mut limit = None;
+    if target == Target::Postgres {
+        let mut connection = database::connect(&url).await;
+        assert_eq!(database::number(&mut connection, "SELECT count(*) FROM observation").await, observations);
+        let mut tables = database::partitions(&mut connection, "observation").await;
+        tables.extend(database::partitions(&mut connection, "location").await);
+        limit = Some(database::copy_from_files(&url, database.directory(), &tables).await);
+        drop(connection);
+    }
+    let peak_bytes = server.peak_memory();
+    drop(server);
+    if target == Target::Postgres {
+        database.drop_last();
+    }
+    Run { observations, elapsed, sent, cpu, database_cpu, peak_bytes, limit }
+}
+
+async fn plain(database: &mut Database, kind: Kind, bodies: &Arc<Vec<Bytes>>) -> Run {
+    let url = database.make();
+    let rival = Rival::start(&url, kind == Kind::V3Wifi);
+    let (cpu, database_cpu, started) = (rival.cpu(), database.cpu(), Instant::now());
+    let sent = load::send_all(&load::target(&rival.url(), &rival.ca()), bodies, CONNECTIONS).await;
+    let (elapsed, cpu, database_cpu) = (started.elapsed(), rival.cpu() - cpu, database.cpu() - database_cpu);
+    let mut connection = database::connect(&url).await;
+    let observations = database::number(&mut connection, "SELECT count(*) FROM observation").await;
+    let tables = ["observation".to_owned(), "location".to_owned()];
+    let limit = Some(database::copy_from_files(&url, database.directory(), &tables).await);
+    drop(connection);
+    let peak_bytes = rival.peak_memory();
+    drop(rival);
+    database.drop_last();
+    Run { observations, elapsed, sent, cpu, database_cpu, peak_bytes, limit }
+}
+
+/// Answers at a fixed rate, with Postgres running and with it stopped: no answer waits for it.
+async fn without_database(database: &mut Database) {
+    let posts = if is_test() { 20 } else { 3_000 };
+    let bodies = bodies(Kind::V3Wifi, 100, posts);
+    println!("\nanswers at {RATE} posts/s, v3 Wi-Fi, 100 clients per post: p50/p99/p99.9 in ms");
+    let mut p99 = [Vec::new(), Vec::new()];
+    for _ in 0..if is_test() { 1 } else { 5 } {
+        let url = database.make();
+        for (times, is_away) in p99.iter_mut().zip([false, true]) {
+            let server = Server::start(&url, "");
+            server.wait_until_applied();
+            if is_away {
+                database.stop();
+            }
+            let sent = load::send_at(&load::target(&server.url(), &server.ca()), &bodies, RATE, CONNECTIONS).await;
+            let [p50, p99, p999] = sent.percentiles();
+            println!("{:<18} {p50:>8.2} {p99:>8.2} {p999:>8.2}", if is_away { "Postgres stopped" } else { "Postgres running" });
+            times.push(p99);
+            if is_away {
+                database.restart();
+            }
+        }
+        database.drop_last();
+    }
+    let [running, stopped] = p99.map(|times| median(&times));
+    println!("p99 with Postgres stopped: {:.2}x of p99 with it running (medians)", stopped / running);
+}
+
+/// Of the sender, each with one post under way.
+const CONNECTIONS: usize = 32;
+/// Below what all of it together can do on two cores.
+const RATE: f64 = 300.0;

@@ -225,8 +225,8 @@ fn access_point(origin: u32, number: usize) -> String {
 }
 
 fn client_mac(origin: u32, number: usize) -> String {
-    let [_, _, a, b] = origin.to_be_bytes();
-    let [.., c, d, e] = number.to_be_bytes();
+    let [_, a, b, c] = origin.to_be_bytes();
+    let [.., d, e] = number.to_be_bytes();
     format!("18:{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}")
 }
 

@@ -3,6 +3,12 @@
 use std::fs;
 use std::time::Duration;
 
+/// Processor time of this thread so far.
+pub fn own_cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+}
+
 /// Processor time of one process so far, user and system.
 pub fn cpu_of(pid: u32) -> Duration {
     stat(pid).map_or(Duration::ZERO, |stat| stat.own)

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use criterion::{Criterion, Throughput};
+use criterion::{Criterion, SamplingMode, Throughput};
 
 /// One method: its name, and one pass of it that gives the time of what counts.
 pub type Method<'a> = (&'static str, Box<dyn FnMut() -> Duration + 'a>);
@@ -23,7 +23,10 @@ impl Contest<'_> {
     /// Hands every method to criterion, then times them side by side and prints the ratios. With `--test` each runs once.
     pub fn run(mut self, criterion: &mut Criterion, rounds: usize) {
         let mut group = criterion.benchmark_group(&self.title);
-        group.throughput(Throughput::Bytes(self.bytes)).sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_millis(700));
+        let throughput = if self.bytes == 0 { Throughput::Elements(self.units.0) } else { Throughput::Bytes(self.bytes) };
+        // Flat: some methods take seconds.
+        group.sampling_mode(SamplingMode::Flat);
+        group.throughput(throughput).sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_millis(700));
         for (name, pass) in &mut self.methods {
             group.bench_function(*name, |bencher| bencher.iter_custom(|passes| (0..passes).map(|_| pass()).sum()));
         }
@@ -45,12 +48,13 @@ impl Contest<'_> {
         }
         let (units, unit) = self.units;
         println!("\n{}: medians of {rounds} rounds, side by side", self.title);
-        println!("{:<34} {:>12} {:>12} {:>9} {:>8}", "method", format!("ns/{unit}"), "best", "GB/s", "ours is");
+        println!("{:<34} {:>12} {:>12} {:>9} {:>8}", "method", format!("ns/{unit}"), "best", if self.bytes == 0 { "k/s" } else { "GB/s" }, "ours is");
         let ours = median(&times[0]);
         for ((name, _), times) in self.methods.iter().zip(&times) {
             let (middle, best) = (median(times), times.iter().copied().fold(f64::INFINITY, f64::min));
             let per_unit = |seconds: f64| seconds * 1e9 / units as f64;
-            println!("{name:<34} {:>12.1} {:>12.1} {:>9.2} {:>7.2}x", per_unit(middle), per_unit(best), self.bytes as f64 / middle / 1e9, middle / ours);
+            let rate = if self.bytes == 0 { units as f64 / middle / 1e3 } else { self.bytes as f64 / middle / 1e9 };
+            println!("{name:<34} {:>12.1} {:>12.1} {rate:>9.2} {:>7.2}x", per_unit(middle), per_unit(best), middle / ours);
         }
     }
 }

@@ -35,13 +35,18 @@ impl Config {
                 warnings.push(format!("listen[{n}]: plain HTTP on an address that others reach: secrets and device addresses cross the network in clear"));
             }
         }
-        // A body needs itself, its copy and what parsing it takes: five to seven times its own size for Meraki's posts.
+        // A body that the parser's fast road leaves needs itself, its copy and what the second road takes: five to seven times its own size.
         if self.limits.memory.0 < self.limits.body.0.saturating_mul(7) {
             let (memory, body) = (self.limits.memory, self.limits.body);
-            warnings.push(format!("limits.memory: {memory} is less than seven times limits.body = {body}, which parsing takes: the largest posts may get 503"));
+            warnings.push(format!(
+                "limits.memory: {memory} is less than seven times limits.body = {body}, which parsing an unusual post takes: the largest of those may get 503"
+            ));
         }
         if !self.admin.address.is_local() {
             warnings.push("admin.address: the admin listener has no login, and others reach this address".to_owned());
+        }
+        if self.database.reveal() == "null:" {
+            warnings.push("database = \"null:\": every row is thrown away; this is for measuring alone".to_owned());
         }
         if self.privacy.clients == super::Clients::Plain {
             warnings.push("privacy.clients = \"plain\": device addresses are written to the database as they are".to_owned());

@@ -139,6 +139,12 @@ fn a_readable_file_with_a_secret_is_warned_of() {
 }
 
 #[test]
+fn a_store_that_throws_rows_away_is_warned_of() {
+    let config = parse(&format!("database = \"null:\"\n{RECEIVER}")).unwrap();
+    assert!(config.warnings(false, None).iter().any(|warning| warning.contains("thrown away")));
+}
+
+#[test]
 fn sizes_and_times_are_shown_as_they_are_written() {
     assert_eq!([Size(64 << 20), Size(3 << 30), Size(1_000), Size(1 << 10)].map(|size| size.to_string()), ["64MiB", "3GiB", "1000B", "1KiB"]);
     assert_eq!(Span::seconds(75).to_string(), "1m 15s");

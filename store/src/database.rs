@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::group::{Group, LocationRow, ObservationRow, Part};
+use crate::null::Null;
 use crate::position::{JournalId, Position};
 #[cfg(feature = "postgres")]
 use crate::postgres::Postgres;
@@ -18,6 +19,8 @@ pub enum Database {
     /// A server.
     #[cfg(feature = "postgres")]
     Postgres(Box<Postgres>),
+    /// Nothing: rows are thrown away.
+    Null(Null),
 }
 
 impl Database {
@@ -32,6 +35,7 @@ impl Database {
             "sqlite" => Sqlite::new(url).map(Self::Sqlite),
             #[cfg(feature = "postgres")]
             "postgres" | "postgresql" => Postgres::new(url).map(|store| Self::Postgres(Box::new(store))),
+            "null" => Ok(Self::Null(Null::default())),
             _ => Err(format!("{scheme:?} is no known database: write sqlite:PATH for a file, or postgres://USER:PASSWORD@HOST:PORT/DATABASE for a server")),
         }
     }
@@ -45,6 +49,7 @@ macro_rules! either {
             Database::Sqlite($store) => $call,
             #[cfg(feature = "postgres")]
             Database::Postgres($store) => $call,
+            Database::Null($store) => $call,
         }
     };
 }

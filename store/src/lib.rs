@@ -17,6 +17,7 @@ pub mod mac;
 pub mod metrics;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod migrations;
+pub mod null;
 pub mod position;
 #[cfg(feature = "postgres")]
 pub mod postgres;

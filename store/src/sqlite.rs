@@ -1,4 +1,4 @@
-//! The SQLite store: one file, one connection, many rows per statement.
+//! The SQLite store: one file, one connection, all observations of a group in one statement.
 //!
 //! WAL with `synchronous = FULL`: a commit is on disk when it returns. SQLite runs on a thread of the driver's; a statement that waits
 //! for a disk that hangs waits with it, which no deadline could mend.
@@ -26,14 +26,16 @@ mod find;
 mod recent;
 mod retention;
 mod rows;
+mod told;
 mod values;
 
 use error::step;
+use told::Told;
 
 /// A store in a SQLite file.
 pub struct Sqlite {
     path: PathBuf,
-    connection: Option<SqliteConnection>,
+    connection: Option<Open>,
     /// Which file the connection has open.
     file: Option<FileId>,
     ids: Ids,
@@ -41,6 +43,12 @@ pub struct Sqlite {
 
 /// Device and inode.
 type FileId = (u64, u64);
+
+/// An open connection, and its tables of rows in memory.
+struct Open {
+    driver: SqliteConnection,
+    told: Told,
+}
 
 impl Sqlite {
     /// Reads the URL: `sqlite:PATH` or `sqlite://PATH`. Nothing is opened.
@@ -52,7 +60,7 @@ impl Sqlite {
     }
 
     /// Takes the connection out; whoever is done without an error puts it back.
-    fn take(&mut self) -> Result<SqliteConnection, WriteError> {
+    fn take(&mut self) -> Result<Open, WriteError> {
         self.connection.take().ok_or_else(|| WriteError::new(Class::Retry, "the SQLite file is not open"))
     }
 
@@ -74,7 +82,7 @@ impl Sqlite {
         })
     }
 
-    async fn open(&self) -> Result<SqliteConnection, WriteError> {
+    async fn open(&self) -> Result<Open, WriteError> {
         let options = SqliteConnectOptions::new()
             .filename(&self.path)
             .journal_mode(SqliteJournalMode::Wal)
@@ -89,7 +97,8 @@ impl Sqlite {
             .disable_statement_logging();
         let mut connection = step("open the database file", options.connect()).await?;
         error::migrate(migrations::migrator(migrations::SQLITE).run_direct(None, &mut connection, false)).await?;
-        Ok(connection)
+        let told = Told::register(&mut connection).await?;
+        Ok(Open { driver: connection, told })
     }
 }
 
@@ -101,7 +110,7 @@ impl Store for Sqlite {
     async fn connect(&mut self) -> Result<(), WriteError> {
         if let Some(connection) = self.connection.take() {
             // Waits for its thread, so that the file has one writer.
-            let _closed = connection.close().await;
+            let _closed = connection.driver.close().await;
         }
         self.ids.clear();
         self.make_file()?;
@@ -114,27 +123,27 @@ impl Store for Sqlite {
 
     async fn adopt(&mut self, journal: JournalId, first: Position) -> Result<Cursor, WriteError> {
         let mut connection = self.take()?;
-        let cursor = cursor::adopt(&mut connection, journal, first).await?;
+        let cursor = cursor::adopt(&mut connection.driver, journal, first).await?;
         self.connection = Some(connection);
         Ok(cursor)
     }
 
     async fn cursor(&mut self, journal: JournalId) -> Result<Option<Cursor>, WriteError> {
         let mut connection = self.take()?;
-        let cursor = cursor::read(&mut connection, journal).await?;
+        let cursor = cursor::read(&mut connection.driver, journal).await?;
         self.connection = Some(connection);
         Ok(cursor)
     }
 
     async fn write(&mut self, group: &Group, advance: &Advance) -> Result<(), WriteError> {
         let mut connection = self.take()?;
-        run(&mut connection, "begin a transaction", "BEGIN IMMEDIATE").await?;
-        if !cursor::advance(&mut connection, advance, newest_received_ms(group)).await? {
-            run(&mut connection, "roll back", "ROLLBACK").await?;
+        run(&mut connection.driver, "begin a transaction", "BEGIN IMMEDIATE").await?;
+        if !cursor::advance(&mut connection.driver, advance, newest_received_ms(group)).await? {
+            run(&mut connection.driver, "roll back", "ROLLBACK").await?;
             return Err(WriteError::new(Class::CursorMoved, "move the cursor: another process has moved it or taken the journal over"));
         }
         let learned = write_rows(&mut connection, group, &whole(group), &self.ids).await?;
-        run(&mut connection, "commit", "COMMIT").await?;
+        run(&mut connection.driver, "commit", "COMMIT").await?;
         self.check_name()?;
         self.ids.keep(learned);
         self.connection = Some(connection);
@@ -143,24 +152,24 @@ impl Store for Sqlite {
 
     async fn probe(&mut self, group: &Group, part: &Part) -> Result<(), WriteError> {
         let mut connection = self.take()?;
-        run(&mut connection, "begin a transaction", "BEGIN IMMEDIATE").await?;
+        run(&mut connection.driver, "begin a transaction", "BEGIN IMMEDIATE").await?;
         // What it learned is rolled back too, and so forgotten.
         let _forgotten = write_rows(&mut connection, group, part, &self.ids).await?;
-        run(&mut connection, "roll back", "ROLLBACK").await?;
+        run(&mut connection.driver, "roll back", "ROLLBACK").await?;
         self.connection = Some(connection);
         Ok(())
     }
 
     async fn newest_received_ms(&mut self) -> Result<Option<i64>, WriteError> {
         let mut connection = self.take()?;
-        let newest = cursor::newest_received_ms(&mut connection).await?;
+        let newest = cursor::newest_received_ms(&mut connection.driver).await?;
         self.connection = Some(connection);
         Ok(newest)
     }
 
     async fn recent(&mut self, since_s: i64, each: &mut (dyn FnMut(&Group) + Send)) -> Result<(), WriteError> {
         let mut connection = self.take()?;
-        recent::read(&mut connection, since_s, each).await?;
+        recent::read(&mut connection.driver, since_s, each).await?;
         self.connection = Some(connection);
         Ok(())
     }
@@ -168,7 +177,7 @@ impl Store for Sqlite {
     async fn catch_up(&mut self, since_s: i64) -> Result<(), WriteError> {
         let mut connection = self.take()?;
         for sql in upsert::catch_up("?1") {
-            step("bring times of last sight up to date", sqlx::query(AssertSqlSafe(sql)).bind(since_s).execute(&mut connection)).await?;
+            step("bring times of last sight up to date", sqlx::query(AssertSqlSafe(sql)).bind(since_s).execute(&mut connection.driver)).await?;
         }
         self.connection = Some(connection);
         Ok(())
@@ -177,8 +186,8 @@ impl Store for Sqlite {
     async fn find_observations(&mut self, group: &Group, rows: &[ObservationRow]) -> Result<Vec<bool>, WriteError> {
         let mut connection = self.take()?;
         let wanted = Wanted::by_observations(group, rows);
-        let resolved = resolve(&mut connection, &self.ids, group, &wanted, Absent::Leave).await?;
-        let found = find::observations(&mut connection, rows, &resolved).await?;
+        let resolved = resolve(&mut connection.driver, &self.ids, group, &wanted, Absent::Leave).await?;
+        let found = find::observations(&mut connection.driver, rows, &resolved).await?;
         self.ids.keep(resolved.learned);
         self.connection = Some(connection);
         Ok(found)
@@ -187,8 +196,8 @@ impl Store for Sqlite {
     async fn find_locations(&mut self, group: &Group, rows: &[LocationRow]) -> Result<Vec<bool>, WriteError> {
         let mut connection = self.take()?;
         let wanted = Wanted::by_locations(group, rows);
-        let resolved = resolve(&mut connection, &self.ids, group, &wanted, Absent::Leave).await?;
-        let found = find::locations(&mut connection, rows, &resolved).await?;
+        let resolved = resolve(&mut connection.driver, &self.ids, group, &wanted, Absent::Leave).await?;
+        let found = find::locations(&mut connection.driver, rows, &resolved).await?;
         self.ids.keep(resolved.learned);
         self.connection = Some(connection);
         Ok(found)
@@ -196,7 +205,7 @@ impl Store for Sqlite {
 
     async fn maintain(&mut self, now_ms: i64, keep: Duration) -> Result<Maintained, WriteError> {
         let mut connection = self.take()?;
-        let maintained = retention::step(&mut connection, now_ms, keep).await?;
+        let maintained = retention::step(&mut connection.driver, now_ms, keep).await?;
         self.check_name()?;
         self.connection = Some(connection);
         Ok(maintained)
@@ -221,11 +230,12 @@ pub(crate) fn path_of(url: &str) -> Result<PathBuf, String> {
 }
 
 /// Writes the rows of a part, inside a transaction.
-async fn write_rows(connection: &mut SqliteConnection, group: &Group, part: &Part, ids: &Ids) -> Result<Learned, WriteError> {
+async fn write_rows(open: &mut Open, group: &Group, part: &Part, ids: &Ids) -> Result<Learned, WriteError> {
+    let Open { driver: connection, told } = open;
     let wanted = Wanted::by(group, part);
     let resolved = resolve(connection, ids, group, &wanted, Absent::Add).await?;
-    rows::write_observations(connection, &group.observations[part.observations.clone()], &resolved).await?;
-    rows::write_locations(connection, &group.locations[part.locations.clone()], &resolved).await?;
+    told.write_observations(connection, &group.observations[part.observations.clone()], &resolved).await?;
+    told.write_locations(connection, &group.locations[part.locations.clone()], &resolved).await?;
     rows::write_access_points(connection, group, &group.access_points[part.access_points.clone()], &resolved).await?;
     rows::write_clients(connection, group, &group.clients[part.clients.clone()], &resolved).await?;
     rows::write_posts(connection, &group.posts[part.posts.clone()], &resolved).await?;

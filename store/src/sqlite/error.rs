@@ -31,6 +31,12 @@ pub(crate) fn of(what: &str, error: &sqlx::Error) -> WriteError {
     }
 }
 
+/// The class and text of an error that SQLite itself told.
+pub(super) fn of_rusqlite(what: &str, error: &rusqlite::Error) -> WriteError {
+    let code = error.sqlite_error().map_or(0, |error| error.extended_code);
+    WriteError::new(class_of(code), format!("{what}: {error} (SQLite code {code})"))
+}
+
 /// The class of an extended result code, whose low byte is the primary code.
 fn class_of(code: i32) -> Class {
     match code & 0xff {

@@ -1,4 +1,4 @@
-//! Writes a group's rows.
+//! Writes a group's facts and counts.
 
 use std::sync::LazyLock;
 
@@ -6,45 +6,9 @@ use sqlx::SqliteConnection;
 
 use super::values::{Statement, Values};
 use crate::dictionary::{Resolved, radio_number};
-use crate::group::{AccessPointRow, ClientRow, Fact, Group, LocationRow, ObservationRow, Pair, PostRow};
+use crate::group::{AccessPointRow, ClientRow, Fact, Group, Pair, PostRow};
 use crate::upsert::{Merged, POST_ON_CONFLICT, access_point_facts, told, told_pair};
 use crate::writer::WriteError;
-
-/// Appends observations.
-pub(super) async fn write_observations(connection: &mut SqliteConnection, rows: &[ObservationRow], resolved: &Resolved) -> Result<(), WriteError> {
-    let head = "INSERT INTO observation (observed_at, received_at, client, source, ssid, rssi) VALUES";
-    let statement = Statement { what: "write observations", head, width: 6, tail: "" };
-    let bind = |values: &mut Values, row: &ObservationRow| {
-        values.add(row.observed_at);
-        values.add(row.received_at_ms);
-        values.add(row.client.0.cast_signed());
-        values.add(resolved.known_source(row.source)?);
-        values.add(resolved.text(row.ssid));
-        values.add(i32::from(row.rssi_dbm));
-        Ok(())
-    };
-    statement.execute(connection, rows, bind).await
-}
-
-/// Appends locations.
-pub(super) async fn write_locations(connection: &mut SqliteConnection, rows: &[LocationRow], resolved: &Resolved) -> Result<(), WriteError> {
-    let head = "INSERT INTO location \
-         (observed_at, received_at, client, source, floor_plan, floor_plan_name, x_m, y_m, lat, lng, uncertainty_m) VALUES";
-    let statement = Statement { what: "write locations", head, width: 11, tail: "" };
-    let bind = |values: &mut Values, row: &LocationRow| {
-        values.add(row.observed_at);
-        values.add(row.received_at_ms);
-        values.add(row.client.0.cast_signed());
-        values.add(resolved.known_source(row.source)?);
-        values.add(resolved.text(row.floor_plan));
-        values.add(resolved.text(row.floor_plan_name));
-        for number in [row.x_m, row.y_m, row.lat, row.lng, row.uncertainty_m] {
-            values.add((!number.is_nan()).then_some(number));
-        }
-        Ok(())
-    };
-    statement.execute(connection, rows, bind).await
-}
 
 /// Merges access points.
 pub(super) async fn write_access_points(

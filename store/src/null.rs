@@ -1,0 +1,69 @@
+//! A store that keeps nothing but the cursor, and that only as long as it lives: for measuring what the rest of the way costs.
+
+use std::time::Duration;
+
+use crate::group::{Group, LocationRow, ObservationRow, Part};
+use crate::position::{JournalId, Position};
+use crate::writer::{Advance, Class, Cursor, Maintained, Store, WriteError};
+
+/// Takes every group and forgets it.
+#[derive(Default)]
+pub struct Null {
+    cursor: Option<Cursor>,
+}
+
+impl Store for Null {
+    fn kind(&self) -> &'static str {
+        "null"
+    }
+
+    async fn connect(&mut self) -> Result<(), WriteError> {
+        Ok(())
+    }
+
+    async fn adopt(&mut self, _: JournalId, first: Position) -> Result<Cursor, WriteError> {
+        let before = self.cursor.unwrap_or(Cursor { epoch: 0, position: first });
+        Ok(*self.cursor.insert(Cursor { epoch: before.epoch + 1, ..before }))
+    }
+
+    async fn cursor(&mut self, _: JournalId) -> Result<Option<Cursor>, WriteError> {
+        Ok(self.cursor)
+    }
+
+    async fn write(&mut self, _: &Group, advance: &Advance) -> Result<(), WriteError> {
+        let from = Cursor { epoch: advance.epoch, position: advance.from };
+        if self.cursor != Some(from) {
+            return Err(WriteError::new(Class::CursorMoved, "move the cursor: it stands elsewhere"));
+        }
+        self.cursor = Some(Cursor { position: advance.to, ..from });
+        Ok(())
+    }
+
+    async fn probe(&mut self, _: &Group, _: &Part) -> Result<(), WriteError> {
+        Ok(())
+    }
+
+    async fn newest_received_ms(&mut self) -> Result<Option<i64>, WriteError> {
+        Ok(None)
+    }
+
+    async fn recent(&mut self, _: i64, _: &mut (dyn FnMut(&Group) + Send)) -> Result<(), WriteError> {
+        Ok(())
+    }
+
+    async fn catch_up(&mut self, _: i64) -> Result<(), WriteError> {
+        Ok(())
+    }
+
+    async fn find_observations(&mut self, _: &Group, rows: &[ObservationRow]) -> Result<Vec<bool>, WriteError> {
+        Ok(vec![false; rows.len()])
+    }
+
+    async fn find_locations(&mut self, _: &Group, rows: &[LocationRow]) -> Result<Vec<bool>, WriteError> {
+        Ok(vec![false; rows.len()])
+    }
+
+    async fn maintain(&mut self, _: i64, _: Duration) -> Result<Maintained, WriteError> {
+        Ok(Maintained::default())
+    }
+}
