@@ -3,7 +3,7 @@
 use hashbrown::HashSet;
 
 use super::index::{Index, NO_TEXT, bucket, source_hash};
-use super::known::Known;
+use super::known::{Known, Who};
 use super::{AccessPointRow, ClientRow, Fact, Group, LocationRow, ObservationRow, Pair, PostRow, Source};
 use crate::batch::{AccessPoint, Batch, Client, Discard, Discards, Location, Observation, Radio};
 use crate::client::{ClientId, Pseudonyms};
@@ -475,9 +475,10 @@ struct Origin {
     received_at_ms: i64,
 }
 
-/// Per batch: its strings and clients in the group's terms, found once.
+/// Per batch: its strings and clients in the group's terms, found once. Per group: of whom it tells.
 #[derive(Default)]
 struct Scratch {
+    told_of: Vec<Who>,
     texts: Vec<Option<Text>>,
     clients: Vec<Option<(ClientId, u32)>>,
 }

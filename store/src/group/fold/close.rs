@@ -32,9 +32,15 @@ impl Fold {
 
     fn close_clients(&mut self, now: i64) {
         let mut rows = std::mem::take(&mut self.now.group.clients);
-        rows.retain_mut(|row| {
+        let mut told_of = std::mem::take(&mut self.scratch.told_of);
+        for row in &rows {
             let what = What::Client { radio: row.radio, random_address: row.random_address, group_address: row.group_address };
-            let who = Who { receiver: self.receiver(row.receiver), what, id: row.client.0 };
+            told_of.push(Who { receiver: self.receiver(row.receiver), what, id: row.client.0 });
+        }
+        let mut at = 0;
+        rows.retain_mut(|row| {
+            let who = self.touched(&told_of, at);
+            at += 1;
             let facts = row.facts.map(|fact| self.told(fact));
             let told = Told { first_seen: row.first_seen, last_seen: row.last_seen, is_observed: true, facts };
             let Verdict::Write { last_seen, facts } = self.known.judge(who, &told, now) else { return false };
@@ -43,13 +49,21 @@ impl Fold {
             true
         });
         self.now.group.clients = rows;
+        told_of.clear();
+        self.scratch.told_of = told_of;
     }
 
     fn close_access_points(&mut self, now: i64) {
         let mut rows = std::mem::take(&mut self.now.group.access_points);
         let mut heard = std::mem::take(&mut self.now.heard_at).into_iter();
+        let mut told_of = std::mem::take(&mut self.scratch.told_of);
+        for row in &rows {
+            told_of.push(Who { receiver: self.receiver(row.receiver), what: What::AccessPoint, id: row.ap.bits() });
+        }
+        let mut at = 0;
         rows.retain_mut(|row| {
-            let who = Who { receiver: self.receiver(row.receiver), what: What::AccessPoint, id: row.ap.bits() };
+            let who = self.touched(&told_of, at);
+            at += 1;
             let texts = [row.network, row.name, row.serial, row.tags, row.floor_plan].map(|fact| self.told(fact));
             let pairs = [row.on_plan, row.on_earth].map(|pair| self.told_pair(pair));
             let is_observed = heard.next() == Some(row.last_seen);
@@ -60,6 +74,16 @@ impl Fold {
             true
         });
         self.now.group.access_points = rows;
+        told_of.clear();
+        self.scratch.told_of = told_of;
+    }
+
+    /// The one at `at`. Those that follow are looked for together with every so many.
+    fn touched(&self, told_of: &[Who], at: usize) -> Who {
+        if at.is_multiple_of(AHEAD) {
+            self.known.touch(&told_of[at..told_of.len().min(at + AHEAD)]);
+        }
+        told_of[at]
     }
 
     /// The receiver's name in the arena that outlives groups.
@@ -79,6 +103,9 @@ impl Fold {
         ToldFact { hash, at: pair.at }
     }
 }
+
+/// So many are looked for together before they are judged.
+const AHEAD: usize = 32;
 
 fn join([a, b, c, d, e]: [ToldFact; 5], [f, g]: [ToldFact; 2]) -> [ToldFact; FACTS] {
     [a, b, c, d, e, f, g]
