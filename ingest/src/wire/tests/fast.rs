@@ -55,6 +55,10 @@ fn what_the_fast_road_does_not_own_is_left_to_the_second_one() {
         ("\"-47\"", "\"-47.0\""),
         ("\"-47\"", "-470"),
         ("-47", "-47e0"),
+        ("\"-47\"", "-07"),
+        ("\"-47\"", "07"),
+        ("\"-47\"", "-00"),
+        ("\"-47\"", "-0x"),
         ("02:00:00:00:0c:01", "02:00:00:00:0c"),
         ("\"os\":\"iOS\"", "\"os\":\"iOS\",\"os\":\"x\""),
         ("\"os\"", "\"o\\u0073\""),
@@ -74,6 +78,21 @@ fn what_the_fast_road_does_not_own_is_left_to_the_second_one() {
         assert_ne!(odd, body);
         assert!(!is_fast(&odd), "{odd}");
         let _same = outcome(&odd);
+    }
+}
+
+/// The day of the first time is known when the second one is read.
+#[test]
+fn a_time_of_a_known_day_is_judged_as_the_first_one_is() {
+    let [_, _, body, _] = usual();
+    let (first, second) = ("2026-09-21T14:12:20Z", "2026-09-21T14:13:19Z");
+    assert!(body.find(first) < body.find(second));
+    for clock in ["14:13:60", "14:60:00", "24:00:00", "23:59:59", "00:00:00", "14:13:5:", "14:13:1/", "14-13-19", "1413:019", "é4:13:19"] {
+        let odd = body.replacen(second, &format!("2026-09-21T{clock}Z"), 1);
+        let Ok(told) = outcome(&odd) else { panic!("{clock} is refused") };
+        let other_day = odd.replacen(first, "2026-09-20T14:12:20Z", 1);
+        let (Parsed::Post(told), Ok(Parsed::Post(alone))) = (told, outcome(&other_day)) else { panic!("{clock} is unknown") };
+        assert_eq!(told.discarded, alone.discarded, "{clock}");
     }
 }
 
