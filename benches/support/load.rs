@@ -32,28 +32,15 @@ pub fn target(url: &str, ca: &Path) -> Arc<Target> {
 
 /// Sends each body once over so many connections, the next as soon as the last is answered.
 pub async fn send_all(target: &Arc<Target>, bodies: &Arc<Vec<Bytes>>, connections: usize) -> Sent {
-    let (next, started) = (Arc::new(AtomicUsize::new(0)), Instant::now());
-    let senders: Vec<_> = (0..connections)
-        .map(|_| {
-            let (target, bodies, next) = (Arc::clone(target), Arc::clone(bodies), Arc::clone(&next));
-            tokio::spawn(async move {
-                let (mut sender, mut answers) = (Sender::new(target), Histogram::default());
-                while let Some(body) = bodies.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    answers.record(post(&mut sender, body).await);
-                }
-                answers
-            })
-        })
-        .collect();
-    let mut answers = Histogram::default();
-    for sender in senders {
-        answers.add(&sender.await.expect("a sender"));
-    }
-    Sent { elapsed: started.elapsed(), answers }
+    send(target, bodies, connections, None).await
 }
 
 /// Sends bodies at a rate, whatever the answers do: a post's time counts from when it should have been sent.
 pub async fn send_at(target: &Arc<Target>, bodies: &Arc<Vec<Bytes>>, per_second: f64, connections: usize) -> Sent {
+    send(target, bodies, connections, Some(per_second)).await
+}
+
+async fn send(target: &Arc<Target>, bodies: &Arc<Vec<Bytes>>, connections: usize, per_second: Option<f64>) -> Sent {
     let (next, started) = (Arc::new(AtomicUsize::new(0)), Instant::now());
     let senders: Vec<_> = (0..connections)
         .map(|_| {
@@ -62,13 +49,14 @@ pub async fn send_at(target: &Arc<Target>, bodies: &Arc<Vec<Bytes>>, per_second:
                 let (mut sender, mut answers) = (Sender::new(target), Histogram::default());
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(body) = bodies.get(at) else { break };
-                    let due = started + Duration::from_secs_f64(at as f64 / per_second);
-                    tokio::time::sleep_until(due.into()).await;
-                    post(&mut sender, body).await;
-                    answers.record(due.elapsed());
+                    let Some(body) = bodies.get(at) else { break answers };
+                    let due = per_second.map(|per_second| started + Duration::from_secs_f64(at as f64 / per_second));
+                    if let Some(due) = due {
+                        tokio::time::sleep_until(due.into()).await;
+                    }
+                    let took = post(&mut sender, body).await;
+                    answers.record(due.map_or(took, |due| due.elapsed()));
                 }
-                answers
             })
         })
         .collect();
