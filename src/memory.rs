@@ -2,7 +2,8 @@
 //!
 //! glibc raises, whenever a mapped block is freed, the size from which a block becomes a mapping of its own, up to 32 MiB. Below it freed
 //! blocks stay in the heaps of the threads that made them: with a budget of 512 MiB and 64 posts of 60 MiB at once, 1.6 GiB were resident,
-//! and 1.3 GiB after the last answer. With the sizes fixed, 510 MiB were, and 30 MiB afterwards.
+//! and 1.3 GiB after the last answer. With the sizes fixed, 510 MiB were, and 30 MiB afterwards (`tests/faults/edge_memory.rs`, in its long form,
+//! with and without this call).
 
 /// Fixes the sizes. To be called before the first thread is started.
 pub(crate) fn give_large_blocks_back() {

@@ -215,8 +215,7 @@ impl<S: Store> Pipeline<S> {
 
     /// Writes what was put off while there was more to do.
     async fn settle(&mut self) -> ControlFlow<Drained> {
-        let has_group = self.cursor.is_none_or(|cursor| cursor.position != self.gather.source.next_position());
-        if has_group || !self.gather.fold.has_put_off() {
+        if self.cursor.is_none() || self.has_moved() || !self.gather.fold.has_put_off() {
             return ControlFlow::Continue(());
         }
         self.gather.fold.settle();

@@ -6,7 +6,7 @@ use std::time::Instant;
 use store::quarantine::Aside;
 use store::writer::{Advance, Class, Store, WriteError};
 
-use super::gather::{Gather, Hand};
+use super::gather::Gather;
 use super::source::SetAside;
 use super::{Drained, Pipeline};
 
@@ -190,8 +190,8 @@ impl<S: Store> Pipeline<S> {
         let tally = *self.hand.rows.tally();
         let written = self.hand.rows.group().observations.len() as u64;
         self.report.committed(&tally, written, self.hand.beside.replayed, advance.to, self.gather.oldest_ms());
-        self.hand = Hand { rows: std::mem::take(&mut self.hand.rows), ..Hand::default() };
-        self.hand.rows.clear();
+        // Whole posts; the rest is forgotten when the next group comes into the hand.
+        self.hand.beside.asides.clear();
         self.backoff.reset();
         if let Some(cursor) = &mut self.cursor {
             cursor.position = advance.to;

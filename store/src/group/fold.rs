@@ -132,8 +132,8 @@ impl Fold {
     }
 
     /// What became of what was told so far.
-    #[must_use]
-    pub fn tally(&self) -> &Tally {
+    #[cfg(test)]
+    pub(crate) fn tally(&self) -> &Tally {
         &self.now.tally
     }
 
