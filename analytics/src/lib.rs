@@ -1,0 +1,1 @@
+//! What presence means: observations in, visits, stays and counts out.
