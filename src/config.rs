@@ -10,6 +10,7 @@ use serde::Deserialize;
 use store::journal;
 
 mod check;
+mod presence;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,9 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) journal: Journal,
     pub(crate) pipeline: Pipeline,
+    pub(crate) presence: presence::Presence,
+    pub(crate) profile: Vec<presence::OwnProfile>,
+    pub(crate) site: Vec<presence::Site>,
     pub(crate) privacy: Privacy,
     pub(crate) retention: Retention,
     pub(crate) process: Process,
@@ -195,6 +199,9 @@ impl Default for Config {
             limits: Limits::default(),
             journal: Journal::default(),
             pipeline: Pipeline::default(),
+            presence: presence::Presence::default(),
+            profile: Vec::new(),
+            site: Vec::new(),
             privacy: Privacy::default(),
             retention: Retention::default(),
             process: Process::default(),

@@ -1,12 +1,12 @@
 //! The keys in `data_dir/keys`: made at the first start, and never made anew when something was sealed or named with the old one.
 
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use store::key::Key;
 
-use crate::config::{Config, Hidden};
+use crate::config::{Clients, Config, Hidden};
 use crate::failure::{Code, Failure};
 
 /// The keys of one data directory.
@@ -15,6 +15,9 @@ pub(crate) struct Keys {
     pub(crate) journal: Key,
     /// Turns addresses into pseudonyms.
     pub(crate) client: Key,
+    /// Since when clients are known by it, seconds since 1970: nobody can be known to return from before. The least there is when addresses
+    /// themselves are kept, or when the key came from elsewhere.
+    pub(crate) born_at: i64,
 }
 
 impl Keys {
@@ -27,7 +30,9 @@ impl Keys {
         // Both keys are made in one start: when the journal's is there, the client's was too.
         let client =
             open_key(&dir.join("client.key"), config.privacy.key.as_ref(), journal_is_used, "every client in the database would get another pseudonym")?;
-        Ok(Self { journal, client })
+        let is_ours = config.privacy.clients == Clients::Pseudonym && config.privacy.key.is_none();
+        let born_at = if is_ours { made_at(&dir.join("client.key"))? } else { i64::MIN };
+        Ok(Self { journal, client, born_at })
     }
 
     /// Reads the journal's key only, and makes nothing: for looking at a journal.
@@ -62,6 +67,12 @@ fn open_key(path: &Path, configured: Option<&Hidden>, used: bool, loss: &str) ->
     let key = Key::random().map_err(|error| Failure::new(Code::Software, format!("make a key: {error}")))?;
     key.write_new(path).map_err(|error| Failure::new(Code::CannotCreate, format!("cannot write the key {}: {error}", path.display())))?;
     Ok(key)
+}
+
+/// When a file was written, seconds since 1970.
+fn made_at(path: &Path) -> Result<i64, Failure> {
+    let file = fs::metadata(path).map_err(|error| Failure::new(Code::Usage, format!("the key {} cannot be read: {error}", path.display())))?;
+    Ok(file.mtime())
 }
 
 fn read_key(path: &Path, configured: Option<&Hidden>) -> Result<Option<Key>, Failure> {

@@ -29,6 +29,13 @@ pub(crate) const ACCOUNTING_MISMATCH: &str = "footfall_accounting_mismatch";
 pub(crate) const REPEAT_FILTER_BYTES: &str = "footfall_repeat_filter_bytes";
 pub(crate) const KNOWN_FACTS_BYTES: &str = "footfall_known_facts_bytes";
 
+/// Bytes of the presence engine.
+pub(crate) const PRESENCE_BYTES: &str = "footfall_presence_bytes";
+/// Clients in its memory.
+pub(crate) const PRESENCE_CLIENTS: &str = "footfall_presence_clients";
+/// Observations that came too late to count.
+pub(crate) const PRESENCE_LATE_TOTAL: &str = "footfall_presence_late_total";
+
 /// Lines of the log that nobody took.
 pub(crate) const LOG_DROPPED_LINES_TOTAL: &str = "footfall_log_dropped_lines_total";
 
@@ -47,6 +54,9 @@ pub(crate) const ALL: &[Described] = &[
     (ACCOUNTING_MISMATCH, "gauge", "Observations told less observations with an outcome, whenever all is applied. Must be zero."),
     (REPEAT_FILTER_BYTES, "gauge", "Bytes of the repeat filter."),
     (KNOWN_FACTS_BYTES, "gauge", "Bytes held for what the store is known to say of clients and access points; 200 MB at most."),
+    (PRESENCE_BYTES, "gauge", "Bytes held for presence; `presence.memory` at most, but for what is being published."),
+    (PRESENCE_CLIENTS, "gauge", "Clients held for presence, once per profile; footfall_presence_bytes over it is what one takes."),
+    (PRESENCE_LATE_TOTAL, "counter", "Observations that were written and came too late to count in presence (`presence.allowed_lateness`)."),
     (LOG_DROPPED_LINES_TOTAL, "counter", "Lines of the log dropped because whoever reads stderr does not."),
 ];
 

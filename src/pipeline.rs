@@ -8,9 +8,11 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use analytics::presence;
+use analytics::presence::engine::Engine;
 use store::batch::Batch;
 use store::client::Pseudonyms;
-use store::group::{Fold, Keep};
+use store::group::{Fold, Group, Keep};
 use store::journal::Journal;
 use store::position::Position;
 use store::quarantine::Quarantine;
@@ -36,6 +38,7 @@ use source::Source;
 pub(crate) struct Settings {
     pub(crate) pseudonyms: Pseudonyms,
     pub(crate) keep: Keep,
+    pub(crate) presence: presence::engine::Settings,
     pub(crate) rows_max: usize,
     pub(crate) retention: Duration,
     pub(crate) now_ms: fn() -> i64,
@@ -49,10 +52,15 @@ pub(crate) struct Settings {
 struct Rules {
     pseudonyms: Pseudonyms,
     keep: Keep,
+    presence: presence::engine::Settings,
     filter_key: (u64, u64),
 }
 
 impl Rules {
+    fn engine(&self) -> Engine {
+        Engine::new(self.presence.clone())
+    }
+
     fn fold(&self) -> Fold {
         Fold::new(self.pseudonyms.clone(), self.keep, RepeatFilter::new(self.filter_key))
     }
@@ -74,19 +82,21 @@ pub(crate) struct Pipeline<S> {
     cursor: Option<Cursor>,
     backoff: Backoff,
     maintained_ms: i64,
+    /// Whether the next group tells all of presence that is pending, and not only what is due.
+    publish_all: bool,
 }
 
 impl<S: Store> Pipeline<S> {
     /// A pipeline that has not touched its store yet.
     pub(crate) fn new(store: S, journal: Arc<Journal>, quarantine: Quarantine, settings: Settings, report: Arc<Report>, stop: watch::Receiver<bool>) -> Self {
-        let Settings { pseudonyms, keep, rows_max, retention, now_ms, filter_key, reuse } = settings;
-        let rules = Rules { pseudonyms, keep, filter_key };
+        let Settings { pseudonyms, keep, presence, rows_max, retention, now_ms, filter_key, reuse } = settings;
+        let rules = Rules { pseudonyms, keep, presence, filter_key };
         let source = Source::new(Arc::clone(&journal));
         Self {
             store,
             journal,
             quarantine,
-            gather: Gather::new(source, rules.fold(), rows_max, reuse, Arc::clone(&report)),
+            gather: Gather::new(source, rules.fold(), rules.engine(), rows_max, reuse, Arc::clone(&report)),
             hand: Hand::default(),
             rules,
             retention,
@@ -96,6 +106,7 @@ impl<S: Store> Pipeline<S> {
             cursor: None,
             backoff: Backoff::default(),
             maintained_ms: i64::MIN,
+            publish_all: false,
         }
     }
 
@@ -157,8 +168,27 @@ impl<S: Store> Pipeline<S> {
         let first = self.journal.first_position();
         let newest = self.store.newest_received_ms().await?.unwrap_or(0);
         let since = self.gather.fold.start(newest.div_euclid(1_000));
-        let Self { store, gather: Gather { fold, .. }, .. } = self;
-        store.recent(since, &mut |stored| fold.remember(stored)).await?;
+        let Self { store, gather: Gather { fold, engine, .. }, .. } = self;
+        let stored = store.presence(self.journal.id()).await?;
+        for scope in engine.recall(&stored.scopes) {
+            tracing::warn!(
+                profile = &*scope.profile,
+                site = &*scope.site,
+                "the profile, the time zone or the zones of this site are not those that its rows were made by: run footfall recompute"
+            );
+        }
+        // What was not published yet is taken in again, from the rows themselves.
+        let unpublished = stored.unpublished_since.unwrap_or(i64::MAX);
+        let take_in = |recent: &Group| {
+            fold.remember(recent);
+            for run in recent.observations.chunk_by(|a, b| (a.observed_at >= unpublished) == (b.observed_at >= unpublished)) {
+                if run[0].observed_at >= unpublished {
+                    engine.absorb(recent, run);
+                }
+            }
+            engine.next_group();
+        };
+        store.recent(since.min(unpublished), &mut { take_in }).await?;
         store.catch_up(since).await?;
         // Only now, so that an attempt that fails does not count the gap too.
         if cursor.position < first {
@@ -187,7 +217,8 @@ impl<S: Store> Pipeline<S> {
                 if more_to_tidy {
                     continue;
                 }
-                let idle = if self.gather.fold.has_put_off() { SETTLE_AFTER } else { MAINTENANCE_EVERY };
+                self.gather.engine.clock((self.now_ms)());
+                let idle = if self.has_unwritten() { SETTLE_AFTER } else { MAINTENANCE_EVERY };
                 let rested = tokio::select! {
                     () = self.gather.source.work() => false,
                     _ = self.stop.wait_for(|stop| *stop) => return Drained::Stopped,
@@ -215,11 +246,17 @@ impl<S: Store> Pipeline<S> {
 
     /// Writes what was put off while there was more to do.
     async fn settle(&mut self) -> ControlFlow<Drained> {
-        if self.cursor.is_none() || self.has_moved() || !self.gather.fold.has_put_off() {
+        if self.cursor.is_none() || self.has_moved() || !self.has_unwritten() {
             return ControlFlow::Continue(());
         }
         self.gather.fold.settle();
+        self.publish_all = true;
         self.commit_from(Step::Closed).await
+    }
+
+    /// Whether something waits to be written until there is nothing else to do.
+    fn has_unwritten(&mut self) -> bool {
+        self.gather.fold.has_put_off() || self.gather.engine.has_news()
     }
 
     /// Housekeeping of the store, about once a minute; says whether more is waiting to be done at once.
@@ -279,18 +316,22 @@ impl<S: Store> Pipeline<S> {
     /// The store was set back to an earlier state: apply from its own cursor, with a filter that knows only what it has now.
     fn rewind(&mut self, position: Position) {
         tracing::warn!(from = %self.report.cursor(), to = %position, "the store was set back; what came after is applied again from the journal");
-        self.gather.begin_anew(self.rules.fold());
+        self.gather.begin_anew(self.rules.fold(), self.rules.engine());
         self.cursor = None;
     }
 
-    fn measure(&self) {
+    fn measure(&mut self) {
         metrics::gauge!(crate::metrics::REPEAT_FILTER_BYTES).set(self.gather.fold.filter_bytes() as f64);
+        metrics::counter!(crate::metrics::PRESENCE_LATE_TOTAL).increment(self.gather.engine.take_late());
+        metrics::gauge!(crate::metrics::PRESENCE_BYTES).set(self.gather.engine.bytes() as f64);
+        metrics::gauge!(crate::metrics::PRESENCE_CLIENTS).set(self.gather.engine.clients() as f64);
         metrics::gauge!(crate::metrics::KNOWN_FACTS_BYTES).set(self.gather.fold.known_bytes() as f64);
     }
 
     fn advance(&self) -> Option<Advance> {
         let cursor = self.cursor?;
-        Some(Advance { journal: self.journal.id(), epoch: cursor.epoch, from: cursor.position, to: self.gather.source.next_position() })
+        let Cursor { epoch, position, turn } = cursor;
+        Some(Advance { journal: self.journal.id(), epoch, from: position, to: self.gather.source.next_position(), turn })
     }
 
     /// Whether the source is past the store's cursor.

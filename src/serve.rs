@@ -205,6 +205,7 @@ fn pipeline_settings(config: &Config, keys: &Keys, ingress: &Arc<Ingress<Arc<Jou
             Clients::Plain => Pseudonyms::Plain,
         },
         keep: Keep { ip: keeps(Personal::Ip), hostname: keeps(Personal::Hostname), user: keeps(Personal::User), device_name: keeps(Personal::DeviceName) },
+        presence: config.presence_settings(keys.born_at).map_err(|(key, what, remedy)| Failure::new(Code::Usage, format!("{key}: {what}; {remedy}")))?,
         rows_max: config.pipeline.rows,
         retention: config.retention.observations.0,
         now_ms,

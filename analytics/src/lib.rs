@@ -1,1 +1,3 @@
-//! What presence means: observations in, visits, stays and counts out.
+//! What presence means: the engine that turns observations into visits, stays and counts, and the SQL that defines them.
+
+pub mod presence;

@@ -56,6 +56,7 @@ pub fn group(count: usize, now: i64) -> Group {
             source: (mixed % APS) as u32,
             ssid: if at.is_multiple_of(3) { guest } else { Text::NONE },
             rssi_dbm: -40 - (mixed >> 32) as i8 % 50,
+            address: store::group::Address::Global,
         });
     }
     group
@@ -92,7 +93,7 @@ impl<S: Store> Writer<S> {
     /// One transaction.
     pub async fn write(&mut self, group: &Group) {
         let to = self.cursor.position.next();
-        let advance = Advance { journal: JOURNAL, epoch: self.cursor.epoch, from: self.cursor.position, to };
+        let advance = Advance { journal: JOURNAL, epoch: self.cursor.epoch, from: self.cursor.position, to, turn: self.cursor.turn };
         self.store.write(group, &advance).await.expect("write the group");
         self.cursor.position = to;
     }

@@ -182,12 +182,16 @@ CREATE TABLE journal_cursor (
     journal uuid PRIMARY KEY,
     epoch bigint NOT NULL,
     position bigint NOT NULL,
+    turn bigint NOT NULL DEFAULT 0,
     newest_received_at timestamptz,
+    unpublished_since timestamptz,
     updated_at timestamptz NOT NULL
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE journal_cursor IS 'How far each journal has been applied; moved in the transaction that writes the rows, so each record is applied once.';
 COMMENT ON COLUMN journal_cursor.journal IS 'Name of the journal, made with its data directory.';
 COMMENT ON COLUMN journal_cursor.epoch IS 'Raised by each process that takes the journal over; an older epoch moves nothing.';
 COMMENT ON COLUMN journal_cursor.position IS 'The next record to apply.';
+COMMENT ON COLUMN journal_cursor.turn IS 'How many transactions have moved it.';
 COMMENT ON COLUMN journal_cursor.newest_received_at IS 'Latest received_at of an observation or location that came from it.';
+COMMENT ON COLUMN journal_cursor.unpublished_since IS 'Observations from it on are not in the rows of presence yet; null when all are.';
 COMMENT ON COLUMN journal_cursor.updated_at IS 'When the cursor moved last, by the clock of the database.';

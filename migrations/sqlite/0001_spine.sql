@@ -108,6 +108,8 @@ CREATE TABLE journal_cursor (
     journal TEXT PRIMARY KEY, -- name of the journal, made with its data directory
     epoch INTEGER NOT NULL, -- raised by each process that takes the journal over; an older epoch moves nothing
     position INTEGER NOT NULL, -- the next record to apply
+    turn INTEGER NOT NULL DEFAULT 0, -- how many transactions have moved it
     newest_received_at INTEGER, -- latest received_at of an observation or location that came from it, milliseconds since 1970
+    unpublished_since INTEGER, -- observations from it on are not in the rows of presence yet, seconds since 1970; null when all are
     updated_at TEXT NOT NULL -- when the cursor moved last, by the clock of the database
 ) STRICT, WITHOUT ROWID;

@@ -11,7 +11,7 @@ use super::{Address, Config, Mistake, Size, Tls, World};
 impl Config {
     /// Checks values and their relations.
     pub(crate) fn check(&self, file: Option<&Path>, world: &World<'_>) -> Result<(), Mistake> {
-        let checks = [Self::check_places, Self::check_receivers, Self::check_limits, Self::check_journal, Self::check_process];
+        let checks = [Self::check_places, Self::check_receivers, Self::check_limits, Self::check_journal, Self::check_presence, Self::check_process];
         checks.iter().try_for_each(|check| check(self)).and_then(|()| self.check_listeners(world)).map_err(|(key, what, remedy)| Mistake {
             file: file.map(Path::to_owned),
             key,
@@ -153,6 +153,10 @@ impl Config {
         Ok(())
     }
 
+    fn check_presence(&self) -> Result<(), Wrong> {
+        self.presence_settings(0).map(drop)
+    }
+
     fn check_process(&self) -> Result<(), Wrong> {
         match self.process.log.parse::<tracing_subscriber::filter::EnvFilter>() {
             Ok(_) => Ok(()),
@@ -204,8 +208,8 @@ impl Config {
 }
 
 /// Key, what is wrong, what to do.
-type Wrong = (String, String, &'static str);
+pub(super) type Wrong = (String, String, &'static str);
 
-fn wrong(key: &str, what: &str, remedy: &'static str) -> Result<(), Wrong> {
+pub(super) fn wrong<T>(key: &str, what: &str, remedy: &'static str) -> Result<T, Wrong> {
     Err((key.to_owned(), what.to_owned(), remedy))
 }

@@ -45,10 +45,12 @@ impl<S: Store> Pipeline<S> {
     async fn try_commit(&mut self, advance: &Advance, step: &mut Step) -> Result<(), WriteError> {
         if *step == Step::Gathered {
             self.settle_old().await?;
+            self.gather.absorb();
             self.gather.fold.close();
             *step = Step::Closed;
         }
         if *step == Step::Closed {
+            self.publish().await?;
             self.gather.hand_over(&mut self.hand);
             *step = Step::InHand;
         }
@@ -91,6 +93,24 @@ impl<S: Store> Pipeline<S> {
                 self.quarantine.put(reason, &records).map_err(|error| WriteError::new(Class::Retry, format!("write the quarantine: {error}")))?;
             }
         }
+        Ok(())
+    }
+
+    /// Works out what the group, and what came before it, changes of presence.
+    async fn publish(&mut self) -> Result<(), WriteError> {
+        let now_ms = (self.now_ms)();
+        let Self { store, gather: Gather { fold, engine, .. }, .. } = self;
+        let asked = engine.prepare(now_ms, self.publish_all);
+        if !asked.is_empty() {
+            let unreadable = engine.fill(store.records(&asked).await?);
+            if unreadable > 0 {
+                tracing::error!(records = unreadable, "records of clients in the table presence_record cannot be read; their presence begins anew: run footfall recompute");
+            }
+        }
+        let mut changes = std::mem::take(fold.presence_mut());
+        engine.cover(fold.group(), &mut changes);
+        engine.publish(now_ms, &mut changes);
+        *fold.presence_mut() = changes;
         Ok(())
     }
 
@@ -163,10 +183,9 @@ impl<S: Store> Pipeline<S> {
                 // A takeover raises the epoch; a lower one is that of an older copy of the database.
                 Ok(Some(cursor)) if cursor.epoch > advance.epoch => return Reread::Ended(Drained::Fenced),
                 Ok(Some(cursor)) if cursor.epoch < advance.epoch => return Reread::Ended(Drained::Rewound(cursor.position)),
-                // First, because a group that moves nothing cannot be told from one that was not written; it is written again.
-                Ok(Some(cursor)) if cursor.position == advance.from => return Reread::Untouched,
-                Ok(Some(cursor)) if cursor.position == advance.to => return Reread::Committed,
-                Ok(Some(cursor)) if cursor.position < advance.from => return Reread::Ended(Drained::Rewound(cursor.position)),
+                Ok(Some(cursor)) if cursor == advance.start() => return Reread::Untouched,
+                Ok(Some(cursor)) if cursor == advance.end() => return Reread::Committed,
+                Ok(Some(cursor)) if cursor.turn < advance.turn => return Reread::Ended(Drained::Rewound(cursor.position)),
                 Ok(Some(_)) => return Reread::Ended(Drained::Fenced),
                 Ok(None) => WriteError::new(
                     Class::Schema,
@@ -193,9 +212,8 @@ impl<S: Store> Pipeline<S> {
         // Whole posts; the rest is forgotten when the next group comes into the hand.
         self.hand.beside.asides.clear();
         self.backoff.reset();
-        if let Some(cursor) = &mut self.cursor {
-            cursor.position = advance.to;
-        }
+        self.cursor = Some(advance.end());
+        self.publish_all = false;
         self.gather.source.committed(advance.to);
         self.journal.applied(advance.to);
         self.measure();

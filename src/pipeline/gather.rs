@@ -11,11 +11,16 @@ use store::group::{Fold, Gathered};
 
 use super::Report;
 use super::source::{Item, SetAside, Source};
+use analytics::presence::engine::Engine;
 
 /// Gathers records into groups.
 pub(super) struct Gather {
     pub(super) source: Source,
     pub(super) fold: Fold,
+    /// What the observations mean.
+    pub(super) engine: Engine,
+    /// How many observations of the group the engine has taken in.
+    absorbed: usize,
     rows_max: usize,
     /// Takes back a batch that came by the tail, for its memory.
     reuse: Box<dyn Fn(Box<Batch>) + Send>,
@@ -45,8 +50,8 @@ pub(super) struct Beside {
 }
 
 impl Gather {
-    pub(super) fn new(source: Source, fold: Fold, rows_max: usize, reuse: Box<dyn Fn(Box<Batch>) + Send>, report: Arc<Report>) -> Self {
-        Self { source, fold, rows_max, reuse, report, beside: Beside::default() }
+    pub(super) fn new(source: Source, fold: Fold, engine: Engine, rows_max: usize, reuse: Box<dyn Fn(Box<Batch>) + Send>, report: Arc<Report>) -> Self {
+        Self { source, fold, engine, absorbed: 0, rows_max, reuse, report, beside: Beside::default() }
     }
 
     /// Fills the group with whatever waits, up to the limit of rows.
@@ -76,6 +81,8 @@ impl Gather {
                     self.beside.replayed += batch.told();
                 }
                 self.fold.add(&batch);
+                self.engine.clock(batch.received_at_ms);
+                self.absorb();
                 if from_disk {
                     self.source.reuse(batch);
                 } else {
@@ -91,8 +98,17 @@ impl Gather {
         }
     }
 
+    /// The engine takes in what it has not of the group.
+    pub(super) fn absorb(&mut self) {
+        let group = self.fold.group();
+        self.engine.absorb(group, &group.observations[self.absorbed..]);
+        self.absorbed = group.observations.len();
+    }
+
     /// Hands the closed group over and begins the next one.
     pub(super) fn hand_over(&mut self, hand: &mut Hand) {
+        self.engine.next_group();
+        self.absorbed = 0;
         self.fold.hand_over(&mut hand.rows);
         hand.beside = std::mem::take(&mut self.beside);
         hand.poison.clear();
@@ -104,8 +120,10 @@ impl Gather {
     }
 
     /// Forgets what was gathered, and everything that was known.
-    pub(super) fn begin_anew(&mut self, fold: Fold) {
+    pub(super) fn begin_anew(&mut self, fold: Fold, engine: Engine) {
         self.fold = fold;
+        self.engine = engine;
+        self.absorbed = 0;
         self.beside = Beside::default();
     }
 

@@ -10,6 +10,7 @@ use store::journal::{self, Append, Kind};
 use store::key::Key;
 use store::mac::Mac;
 use store::position::JournalId;
+use store::presence::{RecordKey, Stored};
 use store::texts::Text;
 use store::writer::Maintained;
 
@@ -86,7 +87,8 @@ impl Store for Scripted {
         let mut inner = self.inner();
         let epoch = inner.cursor.map_or(1, |cursor| cursor.epoch + 1);
         let position = inner.cursor.map_or(first, |cursor| cursor.position);
-        Ok(*inner.cursor.insert(Cursor { epoch, position }))
+        let turn = inner.cursor.map_or(0, |cursor| cursor.turn);
+        Ok(*inner.cursor.insert(Cursor { epoch, position, turn }))
     }
 
     async fn cursor(&mut self, _: JournalId) -> Result<Option<Cursor>, WriteError> {
@@ -114,11 +116,11 @@ impl Store for Scripted {
             }
             Some(Act::SetFarBack { rows, position }) => {
                 inner.rows.truncate(rows);
-                inner.cursor = Some(Cursor { epoch: 0, position: Position(position) });
+                inner.cursor = Some(Cursor { epoch: 0, position: Position(position), turn: 0 });
             }
             Some(Act::Commit | Act::CommitAndLose) | None => {}
         }
-        if inner.cursor != Some(Cursor { epoch: advance.epoch, position: advance.from }) {
+        if inner.cursor != Some(advance.start()) {
             inner.connected = false;
             return Err(WriteError::new(Class::CursorMoved, "moved"));
         }
@@ -128,7 +130,7 @@ impl Store for Scripted {
         }
         inner.rows.extend(&group.observations);
         inner.groups.push((group.observations.len(), group.clients.iter().map(|row| row.last_seen - NOW_MS / 1_000).collect()));
-        inner.cursor.as_mut().unwrap().position = advance.to;
+        inner.cursor = Some(advance.end());
         if let Some(Act::CommitAndLose) = act {
             inner.connected = false;
             return Err(lost());
@@ -169,6 +171,14 @@ impl Store for Scripted {
 
     async fn find_locations(&mut self, _: &Group, rows: &[LocationRow]) -> Result<Vec<bool>, WriteError> {
         Ok(vec![false; rows.len()])
+    }
+
+    async fn presence(&mut self, _: JournalId) -> Result<Stored, WriteError> {
+        Ok(Stored::default())
+    }
+
+    async fn records(&mut self, keys: &[RecordKey]) -> Result<Vec<Vec<u8>>, WriteError> {
+        Ok(vec![Vec::new(); keys.len()])
     }
 
     async fn maintain(&mut self, _: i64, _: Duration) -> Result<Maintained, WriteError> {
@@ -326,10 +336,10 @@ async fn another_writer_fences_this_one_and_nothing_is_written() {
 #[tokio::test(start_paused = true)]
 async fn a_store_ahead_of_the_journal_fences_it() {
     let bench = Bench::new(&[]);
-    bench.store.inner().cursor = Some(Cursor { epoch: 3, position: Position(50) });
+    bench.store.inner().cursor = Some(Cursor { epoch: 3, position: Position(50), turn: 9 });
     bench.run_until(|report| report.state() == State::Fenced).await;
     assert_eq!(bench.journal.status().state, journal::State::Fenced);
-    assert_eq!(bench.store.inner().cursor, Some(Cursor { epoch: 3, position: Position(50) }), "the live process is left alone");
+    assert_eq!(bench.store.inner().cursor, Some(Cursor { epoch: 3, position: Position(50), turn: 9 }), "the live process is left alone");
 }
 
 #[tokio::test(start_paused = true)]
@@ -338,7 +348,7 @@ async fn a_start_tells_the_journal_what_is_applied() {
     for second in 0..200 {
         bench.post(second, 0).await;
     }
-    bench.store.inner().cursor = Some(Cursor { epoch: 1, position: Position(201) });
+    bench.store.inner().cursor = Some(Cursor { epoch: 1, position: Position(201), turn: 9 });
     assert_eq!(bench.journal.applied_position(), Position(0));
     bench.run().await;
     assert_eq!(bench.journal.applied_position(), Position(201));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::group::{Group, LocationRow, ObservationRow, Part};
 use crate::null::Null;
 use crate::position::{JournalId, Position};
+use crate::presence::{RecordKey, Stored};
 #[cfg(feature = "postgres")]
 use crate::postgres::Postgres;
 #[cfg(feature = "sqlite")]
@@ -97,6 +98,14 @@ impl Store for Database {
 
     async fn find_locations(&mut self, group: &Group, rows: &[LocationRow]) -> Result<Vec<bool>, WriteError> {
         either!(self, store => store.find_locations(group, rows).await)
+    }
+
+    async fn presence(&mut self, journal: JournalId) -> Result<Stored, WriteError> {
+        either!(self, store => store.presence(journal).await)
+    }
+
+    async fn records(&mut self, keys: &[RecordKey]) -> Result<Vec<Vec<u8>>, WriteError> {
+        either!(self, store => store.records(keys).await)
     }
 
     async fn maintain(&mut self, now_ms: i64, keep: Duration) -> Result<Maintained, WriteError> {

@@ -8,6 +8,7 @@ use std::ops::Range;
 use crate::batch::Radio;
 use crate::client::ClientId;
 use crate::mac::Mac;
+use crate::presence::Changes;
 use crate::texts::{Text, Texts};
 
 mod fold;
@@ -33,10 +34,12 @@ pub struct Group {
     pub clients: Vec<ClientRow>,
     /// One row per (source, minute of arrival).
     pub posts: Vec<PostRow>,
+    /// What all of it changes of presence.
+    pub presence: Changes,
 }
 
 impl Group {
-    /// How many rows of all kinds.
+    /// How many rows of all kinds but those of presence, which stand or fall together.
     #[must_use]
     pub fn len(&self) -> usize {
         self.observations.len() + self.locations.len() + self.access_points.len() + self.clients.len() + self.posts.len()
@@ -57,6 +60,7 @@ impl Group {
         self.access_points.clear();
         self.clients.clear();
         self.posts.clear();
+        self.presence.clear();
     }
 
     /// All rows.
@@ -170,6 +174,30 @@ pub struct ObservationRow {
     pub ssid: Text,
     /// -120 to -1 dBm.
     pub rssi_dbm: i8,
+    /// What kind of address the client has; not a column of the row, since the client's row tells it.
+    pub address: Address,
+}
+
+/// A kind of device address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Address {
+    /// A maker's.
+    #[default]
+    Global,
+    /// Random: made up by the device.
+    Local,
+    /// Of a group, which no single device has.
+    Group,
+}
+
+impl From<Mac> for Address {
+    fn from(mac: Mac) -> Self {
+        match (mac.is_group(), mac.is_local()) {
+            (true, _) => Self::Group,
+            (false, true) => Self::Local,
+            (false, false) => Self::Global,
+        }
+    }
 }
 
 /// A row of the view `locations`. NaN is null.

@@ -19,6 +19,7 @@ pub mod metrics;
 mod migrations;
 pub mod null;
 pub mod position;
+pub mod presence;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod quarantine;

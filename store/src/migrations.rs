@@ -19,11 +19,11 @@ macro_rules! files {
 
 /// Those of Postgres.
 #[cfg(feature = "postgres")]
-pub(crate) const POSTGRES: &[File] = files!("postgres", (1, "spine"), (2, "views"));
+pub(crate) const POSTGRES: &[File] = files!("postgres", (1, "spine"), (2, "views"), (3, "presence"), (4, "presence_views"));
 
 /// Those of SQLite.
 #[cfg(feature = "sqlite")]
-pub(crate) const SQLITE: &[File] = files!("sqlite", (1, "spine"), (2, "views"));
+pub(crate) const SQLITE: &[File] = files!("sqlite", (1, "spine"), (2, "views"), (3, "presence"), (4, "presence_views"));
 
 /// What runs them.
 pub(crate) fn migrator(files: &'static [File]) -> Migrator {

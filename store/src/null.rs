@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::group::{Group, LocationRow, ObservationRow, Part};
 use crate::position::{JournalId, Position};
+use crate::presence::{RecordKey, Stored};
 use crate::writer::{Advance, Class, Cursor, Maintained, Store, WriteError};
 
 /// Takes every group and forgets it.
@@ -22,7 +23,7 @@ impl Store for Null {
     }
 
     async fn adopt(&mut self, _: JournalId, first: Position) -> Result<Cursor, WriteError> {
-        let before = self.cursor.unwrap_or(Cursor { epoch: 0, position: first });
+        let before = self.cursor.unwrap_or(Cursor { epoch: 0, position: first, turn: 0 });
         Ok(*self.cursor.insert(Cursor { epoch: before.epoch + 1, ..before }))
     }
 
@@ -31,11 +32,10 @@ impl Store for Null {
     }
 
     async fn write(&mut self, _: &Group, advance: &Advance) -> Result<(), WriteError> {
-        let from = Cursor { epoch: advance.epoch, position: advance.from };
-        if self.cursor != Some(from) {
+        if self.cursor != Some(advance.start()) {
             return Err(WriteError::new(Class::CursorMoved, "move the cursor: it stands elsewhere"));
         }
-        self.cursor = Some(Cursor { position: advance.to, ..from });
+        self.cursor = Some(advance.end());
         Ok(())
     }
 
@@ -61,6 +61,14 @@ impl Store for Null {
 
     async fn find_locations(&mut self, _: &Group, rows: &[LocationRow]) -> Result<Vec<bool>, WriteError> {
         Ok(vec![false; rows.len()])
+    }
+
+    async fn presence(&mut self, _: JournalId) -> Result<Stored, WriteError> {
+        Ok(Stored::default())
+    }
+
+    async fn records(&mut self, keys: &[RecordKey]) -> Result<Vec<Vec<u8>>, WriteError> {
+        Ok(vec![Vec::new(); keys.len()])
     }
 
     async fn maintain(&mut self, _: i64, _: Duration) -> Result<Maintained, WriteError> {

@@ -13,6 +13,7 @@ use crate::dictionary::{Absent, Ids, Learned, Wanted, newest_received_ms, resolv
 use crate::group::{Group, LocationRow, ObservationRow, Part};
 use crate::migrations;
 use crate::position::{JournalId, Position};
+use crate::presence::{RecordKey, Stored};
 use crate::upsert;
 use crate::writer::{Advance, Class, Cursor, Maintained, Store, WriteError};
 
@@ -23,6 +24,7 @@ pub(crate) mod error;
 mod facts;
 mod find;
 mod partition;
+mod presence;
 mod recent;
 pub(crate) mod url;
 
@@ -67,6 +69,7 @@ impl Postgres {
         step("set up the session", STEP_TIMEOUT, sqlx::raw_sql(SESSION).execute(&mut connection)).await?;
         error::migrate(MIGRATE_TIMEOUT, migrations::migrator(migrations::POSTGRES).run_direct(None, &mut connection, false)).await?;
         step("make the session's tables", STEP_TIMEOUT, sqlx::raw_sql(AssertSqlSafe(facts::SESSION_TABLES.as_str())).execute(&mut connection)).await?;
+        step("make the session's tables", STEP_TIMEOUT, sqlx::raw_sql(AssertSqlSafe(presence::SESSION_TABLES.as_str())).execute(&mut connection)).await?;
         // Only now: a migration may take its time.
         step("set up the session", STEP_TIMEOUT, sqlx::raw_sql(SESSION_LIMITS).execute(&mut connection)).await?;
         let partitions = Partitions::read(&mut connection).await?;
@@ -105,11 +108,12 @@ impl Store for Postgres {
         // Before the transaction: a day whose partition cannot be made must not spoil it.
         session.partitions.ensure_days_of(&mut session.connection, group).await?;
         run(&mut session.connection, "begin a transaction", "BEGIN").await?;
-        if !cursor::advance(&mut session.connection, advance, newest_received_ms(group)).await? {
+        if !cursor::advance(&mut session.connection, advance, newest_received_ms(group), group.presence.unpublished_since).await? {
             run(&mut session.connection, "roll back", "ROLLBACK").await?;
             return Err(WriteError::new(Class::CursorMoved, "move the cursor: another process has moved it or taken the journal over"));
         }
         let learned = session.write_rows(group, &whole(group), &self.ids, &mut self.encoder).await?;
+        presence::write(&mut session.connection, &mut self.encoder, &group.presence).await?;
         run(&mut session.connection, "commit", "COMMIT").await?;
         self.ids.keep(learned);
         self.session = Some(session);
@@ -171,6 +175,20 @@ impl Store for Postgres {
         self.ids.keep(resolved.learned);
         self.session = Some(session);
         Ok(found)
+    }
+
+    async fn presence(&mut self, journal: JournalId) -> Result<Stored, WriteError> {
+        let mut session = self.take()?;
+        let stored = presence::stored(&mut session.connection, &journal.to_string()).await?;
+        self.session = Some(session);
+        Ok(stored)
+    }
+
+    async fn records(&mut self, keys: &[RecordKey]) -> Result<Vec<Vec<u8>>, WriteError> {
+        let mut session = self.take()?;
+        let records = presence::records(&mut session.connection, keys).await?;
+        self.session = Some(session);
+        Ok(records)
     }
 
     async fn maintain(&mut self, now_ms: i64, keep: Duration) -> Result<Maintained, WriteError> {

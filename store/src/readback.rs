@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::client::ClientId;
 use crate::dictionary::radio_of;
-use crate::group::{Group, LocationRow, ObservationRow, Source};
+use crate::group::{Address, Group, LocationRow, ObservationRow, Source};
 use crate::mac::Mac;
 use crate::texts::Text;
 use crate::writer::{Class, WriteError};
@@ -15,6 +15,15 @@ pub(crate) struct StoredSource {
     pub(crate) network: Option<String>,
     pub(crate) ap: Option<i64>,
     pub(crate) radio: i16,
+}
+
+/// The kind of address that the client's row tells; a maker's when there is none.
+pub(crate) fn address(is_random: Option<bool>, is_group: Option<bool>) -> Address {
+    match (is_group, is_random) {
+        (Some(true), _) => Address::Group,
+        (_, Some(true)) => Address::Local,
+        _ => Address::Global,
+    }
 }
 
 /// Fills one reused group and hands it over whenever it is full.

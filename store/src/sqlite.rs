@@ -16,6 +16,7 @@ use crate::dictionary::{Absent, Ids, Learned, Wanted, newest_received_ms, resolv
 use crate::group::{Group, LocationRow, ObservationRow, Part};
 use crate::migrations;
 use crate::position::{JournalId, Position};
+use crate::presence::{RecordKey, Stored};
 use crate::upsert;
 use crate::writer::{Advance, Class, Cursor, Maintained, Store, WriteError};
 
@@ -23,6 +24,7 @@ mod cursor;
 mod dictionary;
 mod error;
 mod find;
+mod presence;
 mod recent;
 mod retention;
 mod rows;
@@ -138,11 +140,12 @@ impl Store for Sqlite {
     async fn write(&mut self, group: &Group, advance: &Advance) -> Result<(), WriteError> {
         let mut connection = self.take()?;
         run(&mut connection.driver, "begin a transaction", "BEGIN IMMEDIATE").await?;
-        if !cursor::advance(&mut connection.driver, advance, newest_received_ms(group)).await? {
+        if !cursor::advance(&mut connection.driver, advance, newest_received_ms(group), group.presence.unpublished_since).await? {
             run(&mut connection.driver, "roll back", "ROLLBACK").await?;
             return Err(WriteError::new(Class::CursorMoved, "move the cursor: another process has moved it or taken the journal over"));
         }
         let learned = write_rows(&mut connection, group, &whole(group), &self.ids).await?;
+        presence::write(&mut connection, &group.presence).await?;
         run(&mut connection.driver, "commit", "COMMIT").await?;
         self.check_name()?;
         self.ids.keep(learned);
@@ -201,6 +204,20 @@ impl Store for Sqlite {
         self.ids.keep(resolved.learned);
         self.connection = Some(connection);
         Ok(found)
+    }
+
+    async fn presence(&mut self, journal: JournalId) -> Result<Stored, WriteError> {
+        let mut connection = self.take()?;
+        let stored = presence::stored(&mut connection.driver, &journal.to_string()).await?;
+        self.connection = Some(connection);
+        Ok(stored)
+    }
+
+    async fn records(&mut self, keys: &[RecordKey]) -> Result<Vec<Vec<u8>>, WriteError> {
+        let mut connection = self.take()?;
+        let records = presence::records(&mut connection.driver, keys).await?;
+        self.connection = Some(connection);
+        Ok(records)
     }
 
     async fn maintain(&mut self, now_ms: i64, keep: Duration) -> Result<Maintained, WriteError> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::group::{Group, LocationRow, ObservationRow, Part};
 use crate::position::{JournalId, Position};
+use crate::presence::{RecordKey, Stored};
 
 /// A database that takes groups of rows, each exactly once.
 ///
@@ -29,10 +30,11 @@ pub trait Store: Send + 'static {
     /// Reads the cursor as it stands; `None` when the store does not know the journal.
     fn cursor(&mut self, journal: JournalId) -> impl Future<Output = Result<Option<Cursor>, WriteError>> + Send;
 
-    /// One transaction: moves the cursor from `advance.from` to `advance.to` by compare-and-set, and writes every row of the group.
+    /// One transaction: moves the cursor from `advance.start()` to `advance.end()` by compare-and-set, and writes every row of the group and what it
+    /// changes of presence.
     ///
     /// # Errors
-    /// [`Class::CursorMoved`] when the compare-and-set found another epoch or position (nothing was written); any other error may
+    /// [`Class::CursorMoved`] when the compare-and-set found another epoch, position or turn (nothing was written); any other error may
     /// stand on either side of COMMIT: only reading the cursor on a new connection tells.
     fn write(&mut self, group: &Group, advance: &Advance) -> impl Future<Output = Result<(), WriteError>> + Send;
 
@@ -56,6 +58,12 @@ pub trait Store: Send + 'static {
     /// For each of `rows`, whether a location equal in all but `received_at` is stored.
     fn find_locations(&mut self, group: &Group, rows: &[LocationRow]) -> impl Future<Output = Result<Vec<bool>, WriteError>> + Send;
 
+    /// What the store has of presence, for an engine that begins; of the journal, from when on observations are not in it.
+    fn presence(&mut self, journal: JournalId) -> impl Future<Output = Result<Stored, WriteError>> + Send;
+
+    /// The packed records of clients, in the order of the keys; empty where there is none.
+    fn records(&mut self, keys: &[RecordKey]) -> impl Future<Output = Result<Vec<Vec<u8>>, WriteError>> + Send;
+
     /// Housekeeping: makes partitions ahead, drops what is older than `keep` by its day received (SQLite: one small step of
     /// deleting), and looks whether the default partition is empty.
     fn maintain(&mut self, now_ms: i64, keep: Duration) -> impl Future<Output = Result<Maintained, WriteError>> + Send;
@@ -68,6 +76,8 @@ pub struct Cursor {
     pub epoch: i64,
     /// The next record to apply.
     pub position: Position,
+    /// How many transactions have moved it, so that one that applies no record can be told from one that was not committed.
+    pub turn: i64,
 }
 
 /// A move of the cursor.
@@ -81,6 +91,22 @@ pub struct Advance {
     pub from: Position,
     /// Where it goes.
     pub to: Position,
+    /// The turn that the cursor must be at; it is at the next one afterwards.
+    pub turn: i64,
+}
+
+impl Advance {
+    /// The cursor as it must be.
+    #[must_use]
+    pub const fn start(&self) -> Cursor {
+        Cursor { epoch: self.epoch, position: self.from, turn: self.turn }
+    }
+
+    /// The cursor as it is afterwards.
+    #[must_use]
+    pub const fn end(&self) -> Cursor {
+        Cursor { epoch: self.epoch, position: self.to, turn: self.turn + 1 }
+    }
 }
 
 /// What housekeeping did.

@@ -8,6 +8,7 @@ use super::{AccessPointRow, ClientRow, Fact, Group, LocationRow, ObservationRow,
 use crate::batch::{AccessPoint, Batch, Client, Discard, Discards, Location, Observation, Radio};
 use crate::client::{ClientId, Pseudonyms};
 use crate::mac::Mac;
+use crate::presence::Changes;
 use crate::repeat::{RepeatFilter, Seen};
 use crate::texts::{Text, Texts};
 
@@ -129,6 +130,11 @@ impl Fold {
     #[must_use]
     pub fn group(&self) -> &Group {
         &self.now.group
+    }
+
+    /// What the rows gathered so far change of presence: whoever works it out puts it here before the group is handed over.
+    pub fn presence_mut(&mut self) -> &mut Changes {
+        &mut self.now.group.presence
     }
 
     /// What became of what was told so far.
@@ -289,7 +295,8 @@ impl Fold {
             let Some(client) = self.client(batch, from, told.client, told.observed_at) else { continue };
             self.see_access_point(from, told);
             let ssid = self.text(batch, told.ssid);
-            let row = ObservationRow { observed_at: told.observed_at, received_at_ms: from.received_at_ms, client, source, ssid, rssi_dbm: told.rssi_dbm };
+            let address = batch.clients[told.client as usize].mac.into();
+            let row = ObservationRow { observed_at: told.observed_at, received_at_ms: from.received_at_ms, client, source, ssid, rssi_dbm: told.rssi_dbm, address };
             let print = self.observation_print(&row);
             match self.filter.see(bucket, print, row.observed_at) {
                 Seen::New => self.now.group.observations.push(row),

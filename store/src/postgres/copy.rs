@@ -135,6 +135,14 @@ impl<'b> Tuple<'b> {
         self.value(&value.to_be_bytes());
     }
 
+    pub(super) fn optional_int8(&mut self, value: Option<i64>) {
+        self.optional(value.map(i64::to_be_bytes));
+    }
+
+    pub(super) fn bytes(&mut self, value: &[u8]) {
+        self.value(value);
+    }
+
     pub(super) fn boolean(&mut self, value: Option<bool>) {
         self.optional(value.map(|value| [u8::from(value)]));
     }
@@ -297,6 +305,7 @@ mod tests {
             source: 0,
             ssid: Text::NONE,
             rssi_dbm: -67,
+            address: crate::group::Address::Global,
         };
         let mut bytes = Vec::new();
         observation(&mut bytes, &row, 7, Some(9));

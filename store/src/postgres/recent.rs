@@ -10,7 +10,7 @@ use super::STEP_TIMEOUT;
 use super::copy::{MICROS_PER_MILLI, MICROS_PER_SECOND, unix_micros};
 use super::error::{self, step};
 use crate::group::{Group, LocationRow, ObservationRow};
-use crate::readback::{Readback, StoredSource, client, rssi};
+use crate::readback::{Readback, StoredSource, address, client, rssi};
 use crate::texts::Text;
 use crate::writer::WriteError;
 
@@ -39,8 +39,9 @@ async fn sources(connection: &mut PgConnection) -> Result<HashMap<i32, StoredSou
 
 async fn observations(connection: &mut PgConnection, since_s: i64, readback: &mut Readback<'_>) -> Result<(), WriteError> {
     let asked = sqlx::query(
-        "SELECT o.observed_at, o.received_at, o.client, o.source, o.rssi, d.value
-         FROM observation o LEFT JOIN dictionary d ON d.id = o.ssid WHERE o.observed_at >= to_timestamp($1::float8)",
+        "SELECT o.observed_at, o.received_at, o.client, o.source, o.rssi, d.value, c.random_address, c.group_address
+         FROM observation o JOIN source s ON s.id = o.source LEFT JOIN dictionary d ON d.id = o.ssid
+         LEFT JOIN client c ON c.receiver = s.receiver AND c.client = o.client AND c.radio = s.radio WHERE o.observed_at >= to_timestamp($1::float8)",
     );
     let mut rows = asked.bind(since_s).fetch(connection);
     loop {
@@ -59,6 +60,7 @@ fn observation(row: &PgRow) -> Result<(ObservationRow, i32), sqlx::Error> {
         source: 0,
         ssid: Text::NONE,
         rssi_dbm: rssi(short(row, 4)?),
+        address: address(row.try_get(6)?, row.try_get(7)?),
     };
     Ok((observation, small(row, 3)?))
 }

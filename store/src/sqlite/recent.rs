@@ -8,7 +8,7 @@ use sqlx::{Row, SqliteConnection};
 
 use super::error::{self, step};
 use crate::group::{Group, LocationRow, ObservationRow};
-use crate::readback::{Readback, StoredSource, client, rssi};
+use crate::readback::{Readback, StoredSource, address, client, rssi};
 use crate::texts::Text;
 use crate::writer::WriteError;
 
@@ -41,8 +41,9 @@ async fn sources(connection: &mut SqliteConnection) -> Result<HashMap<i32, Store
 
 async fn observations(connection: &mut SqliteConnection, since_s: i64, readback: &mut Readback<'_>) -> Result<(), WriteError> {
     let asked = sqlx::query(
-        "SELECT o.observed_at, o.received_at, o.client, o.source, o.rssi, d.value
-         FROM observation o LEFT JOIN dictionary d ON d.id = o.ssid WHERE o.observed_at >= ?",
+        "SELECT o.observed_at, o.received_at, o.client, o.source, o.rssi, d.value, c.random_address, c.group_address
+         FROM observation o JOIN source s ON s.id = o.source LEFT JOIN dictionary d ON d.id = o.ssid
+         LEFT JOIN client c ON c.receiver = s.receiver AND c.client = o.client AND c.radio = s.radio WHERE o.observed_at >= ?",
     );
     let mut rows = asked.bind(since_s).fetch(connection);
     loop {
@@ -61,6 +62,7 @@ fn observation(row: &SqliteRow) -> Result<(ObservationRow, i32), sqlx::Error> {
         source: 0,
         ssid: Text::NONE,
         rssi_dbm: rssi(row.try_get_unchecked(4)?),
+        address: address(row.try_get_unchecked(6)?, row.try_get_unchecked(7)?),
     };
     Ok((observation, row.try_get_unchecked(3)?))
 }

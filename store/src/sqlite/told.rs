@@ -8,9 +8,10 @@
 // Every block below has its proof.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_int};
+use std::borrow::Cow;
+use std::ffi::{CStr, CString, c_int};
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use rusqlite::vtab::{Context, Filters, IndexInfo, VTab, VTabConfig, VTabConnection, VTabCursor, eponymous_only_module};
 use rusqlite::{Connection, ffi};
@@ -19,21 +20,25 @@ use sqlx::SqliteConnection;
 use super::error;
 use crate::dictionary::Resolved;
 use crate::group::{LocationRow, ObservationRow};
+use crate::presence::told::{self as presence, Dialect};
 use crate::writer::{Class, WriteError};
 
 /// The tables of one connection.
 pub(super) struct Told {
     observations: Table,
     locations: Table,
+    presence: Vec<Table>,
 }
 
 impl Told {
     /// Gives the connection its tables.
     pub(super) async fn register(connection: &mut SqliteConnection) -> Result<Self, WriteError> {
-        let told = Self { observations: Table::new(&OBSERVATION), locations: Table::new(&LOCATION) };
+        let presence = PRESENCE.iter().map(Table::new).collect();
+        let told = Self { observations: Table::new(&OBSERVATION), locations: Table::new(&LOCATION), presence };
         on_handle(connection, "make the tables of rows in memory", |connection| {
             told.observations.register(connection)?;
-            told.locations.register(connection)
+            told.locations.register(connection)?;
+            told.presence.iter().try_for_each(|table| table.register(connection))
         })
         .await?;
         Ok(told)
@@ -54,6 +59,19 @@ impl Told {
         self.observations.insert(connection, rows, pack).await
     }
 
+    /// Merges told rows of presence, of the shape with this number.
+    pub(super) async fn merge_presence(&mut self, connection: &mut SqliteConnection, number: usize, words: &[i64]) -> Result<(), WriteError> {
+        let table = &self.presence[number];
+        if words.is_empty() {
+            return Ok(());
+        }
+        table.fill(|all| {
+            all.extend_from_slice(words);
+            Ok(())
+        })?;
+        on_handle(connection, table.shape.what, |connection| connection.execute(&table.shape.insert, [])).await.map(drop)
+    }
+
     /// Appends locations.
     pub(super) async fn write_locations(&mut self, connection: &mut SqliteConnection, rows: &[LocationRow], resolved: &Resolved) -> Result<(), WriteError> {
         let pack = |words: &mut Vec<i64>, row: &LocationRow| {
@@ -70,10 +88,10 @@ impl Told {
 /// What a table is called and has.
 struct Shape {
     what: &'static str,
-    module: &'static CStr,
-    declaration: &'static str,
-    insert: &'static str,
-    columns: &'static [Column],
+    module: Cow<'static, CStr>,
+    declaration: Cow<'static, str>,
+    insert: Cow<'static, str>,
+    columns: Cow<'static, [Column]>,
 }
 
 /// How a word is read.
@@ -86,22 +104,22 @@ enum Column {
     Number,
 }
 
-const OBSERVATION: Shape = Shape {
+static OBSERVATION: Shape = Shape {
     what: "write observations",
-    module: c"told_observation",
-    declaration: "CREATE TABLE x (observed_at, received_at, client, source, ssid, rssi)",
-    insert: "INSERT INTO main.observation (observed_at, received_at, client, source, ssid, rssi)
-             SELECT observed_at, received_at, client, source, ssid, rssi FROM told_observation",
-    columns: &[Column::Whole, Column::Whole, Column::Whole, Column::Whole, Column::OptionalWhole, Column::Whole],
+    module: Cow::Borrowed(c"told_observation"),
+    declaration: Cow::Borrowed("CREATE TABLE x (observed_at, received_at, client, source, ssid, rssi)"),
+    insert: Cow::Borrowed("INSERT INTO main.observation (observed_at, received_at, client, source, ssid, rssi)
+             SELECT observed_at, received_at, client, source, ssid, rssi FROM told_observation"),
+    columns: Cow::Borrowed(&[Column::Whole, Column::Whole, Column::Whole, Column::Whole, Column::OptionalWhole, Column::Whole]),
 };
 
-const LOCATION: Shape = Shape {
+static LOCATION: Shape = Shape {
     what: "write locations",
-    module: c"told_location",
-    declaration: "CREATE TABLE x (observed_at, received_at, client, source, floor_plan, floor_plan_name, x_m, y_m, lat, lng, uncertainty_m)",
-    insert: "INSERT INTO main.location (observed_at, received_at, client, source, floor_plan, floor_plan_name, x_m, y_m, lat, lng, uncertainty_m)
-             SELECT observed_at, received_at, client, source, floor_plan, floor_plan_name, x_m, y_m, lat, lng, uncertainty_m FROM told_location",
-    columns: &[
+    module: Cow::Borrowed(c"told_location"),
+    declaration: Cow::Borrowed("CREATE TABLE x (observed_at, received_at, client, source, floor_plan, floor_plan_name, x_m, y_m, lat, lng, uncertainty_m)"),
+    insert: Cow::Borrowed("INSERT INTO main.location (observed_at, received_at, client, source, floor_plan, floor_plan_name, x_m, y_m, lat, lng, uncertainty_m)
+             SELECT observed_at, received_at, client, source, floor_plan, floor_plan_name, x_m, y_m, lat, lng, uncertainty_m FROM told_location"),
+    columns: Cow::Borrowed(&[
         Column::Whole,
         Column::Whole,
         Column::Whole,
@@ -113,8 +131,20 @@ const LOCATION: Shape = Shape {
         Column::Number,
         Column::Number,
         Column::Number,
-    ],
+    ]),
 };
+
+/// The tables of presence, in the order in which they must be merged.
+static PRESENCE: LazyLock<Vec<Shape>> = LazyLock::new(|| {
+    let shape = |shape: &presence::Shape| Shape {
+        what: shape.what,
+        module: Cow::Owned(CString::new(shape.told).unwrap_or_default()),
+        declaration: Cow::Owned(format!("CREATE TABLE x ({})", shape.columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", "))),
+        insert: Cow::Owned(shape.statement(Dialect::Sqlite)),
+        columns: Cow::Owned(vec![Column::OptionalWhole; shape.columns.len()]),
+    };
+    presence::SHAPES.iter().map(shape).collect()
+});
 
 /// One of the tables: its shape, and its rows word by word.
 struct Table {
@@ -128,7 +158,7 @@ impl Table {
     }
 
     fn register(&self, connection: &Connection) -> rusqlite::Result<()> {
-        connection.create_module(self.shape.module, eponymous_only_module::<Module>(), Some((self.shape, Arc::clone(&self.words))))
+        connection.create_module(self.shape.module.as_ref(), eponymous_only_module::<Module>(), Some((self.shape, Arc::clone(&self.words))))
     }
 
     async fn insert<R>(
@@ -140,20 +170,27 @@ impl Table {
         if rows.is_empty() {
             return Ok(());
         }
-        {
-            let mut shared = lock(&self.words);
-            // No statement is under way, so that nobody else holds the rows.
-            let words = Arc::make_mut(&mut shared);
-            words.clear();
+        self.fill(|words| {
             words.reserve(rows.len() * self.shape.columns.len());
-            rows.iter().try_for_each(|row| pack(words, row))?;
-        }
-        let inserted = on_handle(connection, self.shape.what, |connection| connection.execute(self.shape.insert, [])).await?;
+            rows.iter().try_for_each(|row| pack(words, row))
+        })?;
+        let inserted = on_handle(connection, self.shape.what, |connection| connection.execute(&self.shape.insert, [])).await?;
         if inserted == rows.len() {
             Ok(())
         } else {
             Err(WriteError::new(Class::Retry, format!("{}: {} rows were given and {inserted} arrived", self.shape.what, rows.len())))
         }
+    }
+}
+
+impl Table {
+    /// Puts rows in the place of those before.
+    fn fill(&self, fill: impl FnOnce(&mut Vec<i64>) -> Result<(), WriteError>) -> Result<(), WriteError> {
+        let mut shared = lock(&self.words);
+        // No statement is under way, so that nobody else holds the rows.
+        let words = Arc::make_mut(&mut shared);
+        words.clear();
+        fill(words)
     }
 }
 
@@ -185,7 +222,7 @@ unsafe impl<'vtab> VTab<'vtab> for Module {
         // Nobody reaches it through a view or a trigger of the file.
         connection.config(VTabConfig::DirectOnly)?;
         let (shape, words) = aux.ok_or(rusqlite::Error::InvalidQuery)?;
-        Ok((shape.declaration.to_owned(), Self { base: ffi::sqlite3_vtab::default(), aux: (shape, Arc::clone(words)) }))
+        Ok((shape.declaration.clone().into_owned(), Self { base: ffi::sqlite3_vtab::default(), aux: (shape, Arc::clone(words)) }))
     }
 
     fn best_index(&self, info: &mut IndexInfo) -> rusqlite::Result<()> {
@@ -194,7 +231,7 @@ unsafe impl<'vtab> VTab<'vtab> for Module {
     }
 
     fn open(&'vtab mut self) -> rusqlite::Result<Cursor<'vtab>> {
-        Ok(Cursor { base: ffi::sqlite3_vtab_cursor::default(), columns: self.aux.0.columns, words: Arc::clone(&lock(&self.aux.1)), at: 0, table: PhantomData })
+        Ok(Cursor { base: ffi::sqlite3_vtab_cursor::default(), columns: &self.aux.0.columns, words: Arc::clone(&lock(&self.aux.1)), at: 0, table: PhantomData })
     }
 }
 

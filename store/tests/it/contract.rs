@@ -55,10 +55,10 @@ pub(crate) async fn a_cursor_is_moved_by_compare_and_set(place: Place) {
     assert_eq!(store.cursor(JOURNAL).await.unwrap(), None);
     assert_eq!(store.newest_received_ms().await.unwrap(), None);
     let cursor = store.adopt(JOURNAL, Position(5)).await.unwrap();
-    assert_eq!(cursor, Cursor { epoch: 1, position: Position(5) });
-    let advance = Advance { journal: JOURNAL, epoch: 1, from: Position(5), to: Position(9) };
+    assert_eq!(cursor, Cursor { epoch: 1, position: Position(5), turn: 0 });
+    let advance = Advance { journal: JOURNAL, epoch: 1, from: Position(5), to: Position(9), turn: 0 };
     store.write(&everything(), &advance).await.unwrap();
-    assert_eq!(store.cursor(JOURNAL).await.unwrap(), Some(Cursor { epoch: 1, position: Position(9) }));
+    assert_eq!(store.cursor(JOURNAL).await.unwrap(), Some(Cursor { epoch: 1, position: Position(9), turn: 1 }));
     assert_eq!(store.newest_received_ms().await.unwrap(), Some((NOON + 3) * 1_000 + 1_500));
     // The same move again: a COMMIT whose answer was lost.
     let error = store.write(&everything(), &advance).await.unwrap_err();
@@ -68,12 +68,12 @@ pub(crate) async fn a_cursor_is_moved_by_compare_and_set(place: Place) {
     // After an error there is no connection.
     assert_eq!(store.cursor(JOURNAL).await.unwrap_err().class, Class::Retry);
     store.connect().await.unwrap();
-    assert_eq!(store.cursor(JOURNAL).await.unwrap(), Some(Cursor { epoch: 1, position: Position(9) }));
+    assert_eq!(store.cursor(JOURNAL).await.unwrap(), Some(Cursor { epoch: 1, position: Position(9), turn: 1 }));
     // A group without rows moves the cursor too, and another journal has a cursor of its own.
-    store.write(&Group::default(), &Advance { from: Position(9), to: Position(10), ..advance }).await.unwrap();
+    store.write(&Group::default(), &Advance { from: Position(9), to: Position(10), turn: 1, ..advance }).await.unwrap();
     let other = JournalId([8; 16]);
     assert_eq!(store.cursor(other).await.unwrap(), None);
-    assert_eq!(store.adopt(other, Position::FIRST).await.unwrap(), Cursor { epoch: 1, position: Position(1) });
+    assert_eq!(store.adopt(other, Position::FIRST).await.unwrap(), Cursor { epoch: 1, position: Position(1), turn: 0 });
     assert_eq!(store.newest_received_ms().await.unwrap(), Some((NOON + 3) * 1_000 + 1_500));
 }
 
@@ -81,7 +81,7 @@ pub(crate) async fn an_adopted_journal_fences_the_earlier_process(place: Place) 
     let mut first = Writer::adopt(place.store().await).await;
     first.write(&everything()).await.unwrap();
     let mut second = Writer::adopt(place.store().await).await;
-    assert_eq!(second.cursor, Cursor { epoch: 2, position: Position(2) });
+    assert_eq!(second.cursor, Cursor { epoch: 2, position: Position(2), turn: 1 });
     assert_eq!(first.write(&everything()).await.unwrap_err().class, Class::CursorMoved);
     assert_eq!(place.number("SELECT count(*) FROM observations").await, 4);
     second.write(&everything()).await.unwrap();

@@ -190,9 +190,9 @@ async fn two_writers_of_one_database_do_not_hinder_each_other() {
                 group.clients.push(row);
                 group.post(source, NOON, 1, 1);
             }
-            let advance = Advance { journal, epoch: cursor.epoch, from: cursor.position, to: cursor.position.next() };
+            let advance = Advance { journal, epoch: cursor.epoch, from: cursor.position, to: cursor.position.next(), turn: cursor.turn };
             store.write(&group, &advance).await.unwrap();
-            cursor.position = advance.to;
+            cursor = advance.end();
         }
     };
     tokio::join!(write(1), write(2));

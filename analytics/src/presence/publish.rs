@@ -1,0 +1,186 @@
+//! The difference between two parts of one client, added up over clients into the rows of one transaction.
+
+use std::fmt::Write as _;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use hashbrown::HashMap;
+use store::client::ClientId;
+use store::presence::{
+    COUNTS, Changes, Class, CountRow, FlowRow, Identity, Level, OccupancyRow, Place, SessionKey, SessionRow, StayRow, StaysGone,
+};
+
+use super::calendar::Window;
+use super::evaluate::{Part, Step};
+use super::session::Session;
+use super::stay::Stay;
+
+/// Differences that are still being added up.
+#[derive(Default)]
+pub(super) struct Ledger {
+    counts: HashMap<(u32, Place, Level, i64), (Window, [i64; COUNTS.len()])>,
+    occupancy: HashMap<(u32, Place, i64), (i64, i64)>,
+    flow: HashMap<(u32, Place, Place, i64), i64>,
+    steps: Vec<Step>,
+    text: String,
+}
+
+/// Whose part it is.
+#[derive(Clone, Copy)]
+pub(super) struct Whose<'a> {
+    pub(super) scope: u32,
+    pub(super) client: ClientId,
+    pub(super) profile: &'a str,
+    pub(super) site: &'a str,
+}
+
+impl Ledger {
+    /// Adds what changes from `before` to `after`.
+    pub(super) fn add(&mut self, whose: Whose<'_>, before: &Part, after: &Part, changes: &mut Changes) {
+        self.add_sessions(whose, before, after, changes);
+        for (part, sign) in [(before, -1), (after, 1)] {
+            for tally in part.tallies() {
+                let counts = tally.counts();
+                let window = tally.window;
+                let key = (whose.scope, tally.place, window.level, window.start);
+                let (_, sums) = self.counts.entry(key).or_insert((window, [0; COUNTS.len()]));
+                sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += sign * count);
+            }
+            for transition in part.transitions() {
+                *self.flow.entry((whose.scope, transition.from, transition.to, transition.hour)).or_insert(0) += sign;
+            }
+        }
+        self.add_occupancy(whose, before, after);
+    }
+
+    /// Moves the rows into `changes` and leaves the ledger empty.
+    pub(super) fn close(&mut self, changes: &mut Changes) {
+        let counts = self.counts.drain().filter(|(_, (_, counts))| counts.iter().any(|&count| count != 0));
+        changes.counts.extend(counts.map(|((scope, place, level, start), (window, counts))| {
+            let Window { day, from, to, .. } = window;
+            CountRow { scope, place, level, start, day, from, to, counts }
+        }));
+        let occupancy = self.occupancy.drain().filter(|(_, both)| *both != (0, 0));
+        changes.occupancy.extend(occupancy.map(|((scope, place, minute), (devices, connected))| OccupancyRow { scope, place, minute, devices, connected }));
+        let flow = self.flow.drain().filter(|(_, transitions)| *transitions != 0);
+        changes.flow.extend(flow.map(|((scope, from, to, hour), transitions)| FlowRow { scope, from, to, hour, transitions }));
+        // In the order of the store's keys: one writer after the other, and pages once.
+        changes.counts.sort_unstable_by_key(|row| (row.scope, row.level, row.start, row.place));
+        changes.occupancy.sort_unstable_by_key(|row| (row.scope, row.minute, row.place));
+        changes.flow.sort_unstable_by_key(|row| (row.scope, row.hour, row.from, row.to));
+    }
+
+    fn add_occupancy(&mut self, whose: Whose<'_>, before: &Part, after: &Part) {
+        self.steps.clear();
+        self.steps.extend(before.steps().iter().map(|step| Step { devices: -step.devices, connected: -step.connected, ..*step }));
+        self.steps.extend(after.steps());
+        self.steps.sort_unstable();
+        let (mut devices, mut connected) = (0, 0);
+        for (at, step) in self.steps.iter().enumerate() {
+            (devices, connected) = (devices + i64::from(step.devices), connected + i64::from(step.connected));
+            let Some(next) = self.steps.get(at + 1).filter(|next| next.place == step.place) else {
+                // All steps of a place add up to nothing.
+                (devices, connected) = (0, 0);
+                continue;
+            };
+            if (devices, connected) == (0, 0) {
+                continue;
+            }
+            let mut minute = step.minute;
+            while minute < next.minute {
+                let both = self.occupancy.entry((whose.scope, step.place, minute)).or_insert((0, 0));
+                (both.0, both.1) = (both.0 + devices, both.1 + connected);
+                minute += 60;
+            }
+        }
+    }
+
+    fn add_sessions(&mut self, whose: Whose<'_>, before: &Part, after: &Part, changes: &mut Changes) {
+        let listed = |part: &Part| -> Vec<usize> { (0..part.sessions().len()).filter(|&at| part.sessions()[at].class != Class::Fixture).collect() };
+        let (old, new) = (listed(before), listed(after));
+        let key = |session: &Session| SessionKey { scope: whose.scope, started_at: session.start, client: whose.client };
+        let mut olds = old.iter().copied().peekable();
+        for &at in &new {
+            let session = &after.sessions()[at];
+            while let Some(gone) = olds.next_if(|&old| before.sessions()[old].start < session.start) {
+                remove(key(&before.sessions()[gone]), before, gone, changes);
+            }
+            let known = olds.next_if(|&old| before.sessions()[old].start == session.start);
+            let last_place = after.stays(at).last().map_or(Place::Unlocated, |stay| stay.place);
+            let is_same = known.is_some_and(|old| {
+                let known = &before.sessions()[old];
+                Session { cells: session.cells.clone(), ..known.clone() } == *session && before.stays(old).last().map(|stay| stay.place) == Some(last_place)
+            });
+            if !is_same {
+                changes.sessions.push(SessionRow {
+                    key: key(session),
+                    visit_id: self.visit_id(whose, session.start),
+                    ended_at: session.end,
+                    minutes: session.minutes,
+                    class: session.class,
+                    identity: session.identity,
+                    connected_at: session.connected_at,
+                    is_returning: session.is_returning,
+                    cut: session.cut,
+                    last_place,
+                });
+            }
+            for in_zones in [false, true] {
+                let old = known.map_or(&[][..], |old| visit_stays(before, old, in_zones));
+                let new = visit_stays(after, at, in_zones);
+                replace(key(session), (known.map(|old| &before.sessions()[old]), old), (session, new), in_zones, changes);
+            }
+        }
+        for gone in olds {
+            remove(key(&before.sessions()[gone]), before, gone, changes);
+        }
+    }
+
+    /// The first 128 bits of SHA-256 over profile, site, client and start, with NUL between them.
+    fn visit_id(&mut self, whose: Whose<'_>, start: i64) -> [u8; 16] {
+        self.text.clear();
+        let _ = write!(self.text, "{}\0{}\0{}\0{start}", whose.profile, whose.site, whose.client);
+        let hash = digest(&SHA256, self.text.as_bytes());
+        let mut id = [0; 16];
+        id.copy_from_slice(&hash.as_ref()[..16]);
+        id
+    }
+}
+
+/// Bounces have stays too, which nobody is told of.
+fn visit_stays(part: &Part, session: usize, in_zones: bool) -> &[Stay] {
+    match part.sessions()[session].class {
+        Class::Visit if in_zones => part.zone_stays(session),
+        Class::Visit => part.stays(session),
+        Class::Bounce | Class::Fixture => &[],
+    }
+}
+
+fn remove(key: SessionKey, part: &Part, session: usize, changes: &mut Changes) {
+    changes.gone.push(key);
+    for in_zones in [false, true] {
+        if !visit_stays(part, session, in_zones).is_empty() {
+            changes.stays_gone.push(StaysGone { visit: key, in_zones, from: 0 });
+        }
+    }
+}
+
+/// Tells what changes of the stays of a visit.
+fn replace(visit: SessionKey, (known, old): (Option<&Session>, &[Stay]), (session, new): (&Session, &[Stay]), in_zones: bool, changes: &mut Changes) {
+    for (number, stay) in new.iter().enumerate() {
+        let is_measured = is_measured(session, stay);
+        let is_same = old.get(number) == Some(stay) && known.is_some_and(|known| self::is_measured(known, stay) == is_measured);
+        if !is_same {
+            let number = u32::try_from(number).unwrap_or(u32::MAX);
+            changes.stays.push(StayRow { visit, number, place: stay.place, started_at: stay.start, ended_at: stay.end, is_measured });
+        }
+    }
+    if new.len() < old.len() {
+        changes.stays_gone.push(StaysGone { visit, in_zones, from: u32::try_from(new.len()).unwrap_or(u32::MAX) });
+    }
+}
+
+/// Whether a stay's length stands in averages.
+fn is_measured(session: &Session, stay: &Stay) -> bool {
+    let is_cut = (session.cut.start && stay.start == session.start) || (session.cut.end && stay.end == session.end);
+    session.identity != Identity::LocalUnassociated && !is_cut
+}

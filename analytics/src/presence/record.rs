@@ -1,0 +1,269 @@
+//! What is known of one client at one site: its cells and hearings, and of longer ago what they left behind.
+
+use store::mac::Mac;
+
+use super::cell::{Best, Cell, Hearing};
+
+/// Everything that one client's presence at one site is a function of.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Record {
+    /// In order of their minutes, each once.
+    pub cells: Vec<Cell>,
+    /// In order of hour and access point, each once.
+    pub hearings: Vec<Hearing>,
+    /// Whether the address is a random one.
+    pub is_random: bool,
+    /// What is left of cells that are gone; most clients have none.
+    pub past: Option<Box<Past>>,
+}
+
+/// What is left of cells that are gone.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Past {
+    /// Fixtures, in order of time, apart from each other and from all cells by more than the gap.
+    pub fixtures: Vec<Span>,
+    /// Local days, in order.
+    pub days: Vec<DayMark>,
+}
+
+/// The run of a session that is too long for a visit: within it nothing matters any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Span {
+    /// First qualifying observation of the run, seconds since 1970.
+    pub first: i64,
+    /// First entering one.
+    pub start: i64,
+    /// Last qualifying one.
+    pub end: i64,
+}
+
+/// What one local day leaves behind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DayMark {
+    /// Days since 1970.
+    pub day: i32,
+    /// A bit per hour of the local day in which the client qualified.
+    pub hours: u32,
+    /// Whether a visit started on it.
+    pub is_visited: bool,
+}
+
+impl Record {
+    /// Whether nothing is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.cells.is_empty() && self.hearings.is_empty() && self.past.is_none()
+    }
+
+    /// Bytes of memory held beside the record itself.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        let past = self.past.as_ref().map_or(0, |past| {
+            size_of::<Past>() + past.fixtures.capacity() * size_of::<Span>() + past.days.capacity() * size_of::<DayMark>()
+        });
+        self.cells.capacity() * size_of::<Cell>() + self.hearings.capacity() * size_of::<Hearing>() + past
+    }
+
+    /// Takes a cell in.
+    pub fn add_cell(&mut self, cell: Cell) {
+        match self.cells.last_mut() {
+            Some(last) if last.minute == cell.minute => last.merge(cell),
+            Some(last) if last.minute > cell.minute => match self.cells.binary_search_by_key(&cell.minute, |cell| cell.minute) {
+                Ok(at) => self.cells[at].merge(cell),
+                Err(at) => self.cells.insert(at, cell),
+            },
+            _ => self.cells.push(cell),
+        }
+    }
+
+    /// Takes a hearing in.
+    pub fn add_hearing(&mut self, hearing: Hearing) {
+        match self.hearings.last_mut() {
+            Some(last) if last.key() == hearing.key() => last.merge(hearing),
+            Some(last) if last.key() > hearing.key() => match self.hearings.binary_search_by_key(&hearing.key(), Hearing::key) {
+                Ok(at) => self.hearings[at].merge(hearing),
+                Err(at) => self.hearings.insert(at, hearing),
+            },
+            _ => self.hearings.push(hearing),
+        }
+    }
+
+    /// Takes cells and hearings of the other one in.
+    pub fn merge(&mut self, other: &Self) {
+        self.is_random |= other.is_random;
+        other.cells.iter().for_each(|cell| self.add_cell(*cell));
+        other.hearings.iter().for_each(|hearing| self.add_hearing(*hearing));
+    }
+
+    /// Forgets cells and hearings, and keeps their memory.
+    pub fn clear(&mut self) {
+        self.cells.clear();
+        self.hearings.clear();
+        self.past = None;
+    }
+
+    /// When the client was observed last, seconds since 1970; 0 when never.
+    #[must_use]
+    pub fn last_s(&self) -> i64 {
+        let heard = self.hearings.last().map_or(0, |hearing| i64::from(hearing.hour) * 3_600 + 3_599);
+        let qualified = self.cells.last().map_or(0, Cell::last_s);
+        let fixture = self.past.as_ref().and_then(|past| past.fixtures.last()).map_or(0, |span| span.end);
+        qualified.max(fixture).max(heard)
+    }
+
+    /// The record for the store, compact.
+    #[must_use]
+    pub fn pack(&self) -> Vec<u8> {
+        if self.is_empty() {
+            return Vec::new();
+        }
+        let mut bytes = Vec::with_capacity(16 + self.cells.len() * CELL_BYTES + self.hearings.len() * HEARING_BYTES);
+        bytes.push(FORMAT);
+        bytes.push(u8::from(self.is_random));
+        put(&mut bytes, self.cells.len());
+        put(&mut bytes, self.hearings.len());
+        for cell in &self.cells {
+            bytes.extend(cell.minute.to_le_bytes());
+            bytes.extend([cell.first, cell.last, cell.entering, cell.associated]);
+            bytes.extend(&cell.best.bits().to_le_bytes()[..7]);
+        }
+        for hearing in &self.hearings {
+            bytes.extend(hearing.hour.to_le_bytes());
+            bytes.extend(&hearing.ap.bits().to_le_bytes()[..6]);
+            bytes.extend(&hearing.heard.to_le_bytes());
+            bytes.extend(&hearing.associated.to_le_bytes());
+        }
+        if let Some(past) = &self.past {
+            put(&mut bytes, past.fixtures.len());
+            put(&mut bytes, past.days.len());
+            for span in &past.fixtures {
+                [span.first, span.start, span.end].iter().for_each(|time| bytes.extend(time.to_le_bytes()));
+            }
+            for mark in &past.days {
+                bytes.extend(mark.day.to_le_bytes());
+                bytes.extend((mark.hours << 1 | u32::from(mark.is_visited)).to_le_bytes());
+            }
+        }
+        bytes
+    }
+
+    /// The record that was packed; none when the bytes are none of ours.
+    #[must_use]
+    pub fn unpack(mut bytes: &[u8]) -> Option<Self> {
+        if bytes.is_empty() {
+            return Some(Self::default());
+        }
+        let [format, is_random] = take(&mut bytes)?;
+        if format != FORMAT {
+            return None;
+        }
+        let (cells, hearings) = (count(&mut bytes)?, count(&mut bytes)?);
+        let mut record = Self { is_random: is_random != 0, ..Self::default() };
+        for _ in 0..cells {
+            let minute = u32::from_le_bytes(take(&mut bytes)?);
+            let [first, last, entering, associated] = take(&mut bytes)?;
+            let best = Best::from_bits(wide(take::<7>(&mut bytes)?));
+            record.cells.push(Cell { minute, first, last, entering, associated, best });
+        }
+        for _ in 0..hearings {
+            let hour = u32::from_le_bytes(take(&mut bytes)?);
+            let ap = Mac::from_bits(wide(take::<6>(&mut bytes)?));
+            let [heard, associated] = [u64::from_le_bytes(take(&mut bytes)?), u64::from_le_bytes(take(&mut bytes)?)];
+            record.hearings.push(Hearing { hour, ap, heard, associated });
+        }
+        if !bytes.is_empty() {
+            let (fixtures, days) = (count(&mut bytes)?, count(&mut bytes)?);
+            let mut past = Past::default();
+            for _ in 0..fixtures {
+                let mut time = || take(&mut bytes).map(i64::from_le_bytes);
+                past.fixtures.push(Span { first: time()?, start: time()?, end: time()? });
+            }
+            for _ in 0..days {
+                let day = i32::from_le_bytes(take(&mut bytes)?);
+                let bits = u32::from_le_bytes(take(&mut bytes)?);
+                past.days.push(DayMark { day, hours: bits >> 1, is_visited: bits & 1 == 1 });
+            }
+            record.past = Some(Box::new(past));
+        }
+        bytes.is_empty().then_some(record)
+    }
+}
+
+impl Past {
+    /// Marks hours of a day, and a visit on it.
+    pub fn mark(&mut self, day: i32, hours: u32, is_visited: bool) {
+        match self.days.binary_search_by_key(&day, |mark| mark.day) {
+            Ok(at) => {
+                self.days[at].hours |= hours;
+                self.days[at].is_visited |= is_visited;
+            }
+            Err(at) => self.days.insert(at, DayMark { day, hours, is_visited }),
+        }
+    }
+}
+
+fn put(bytes: &mut Vec<u8>, count: usize) {
+    bytes.extend(u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes());
+}
+
+fn count(bytes: &mut &[u8]) -> Option<usize> {
+    take(bytes).and_then(|count| usize::try_from(u32::from_le_bytes(count)).ok())
+}
+
+fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (taken, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(*taken)
+}
+
+fn wide<const N: usize>(bytes: [u8; N]) -> u64 {
+    let mut wide = [0; 8];
+    wide[..N].copy_from_slice(&bytes);
+    u64::from_le_bytes(wide)
+}
+
+const FORMAT: u8 = 1;
+const CELL_BYTES: usize = 15;
+const HEARING_BYTES: usize = 26;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> Record {
+        let ap = Mac::from_bits(0x0200_0000_000a);
+        let mut record = Record { is_random: true, ..Record::default() };
+        for minute in [29_000_003, 29_000_001, 29_000_003] {
+            record.add_cell(Cell { minute, first: 3, last: 40, entering: 7, associated: super::super::cell::NEVER, best: Best::new(-70, ap) });
+        }
+        record.add_hearing(Hearing { hour: 483_334, ap, heard: 5, associated: 4 });
+        record.add_hearing(Hearing { hour: 483_333, ap, heard: 1 << 59, associated: 0 });
+        record.add_hearing(Hearing { hour: 483_334, ap, heard: 2, associated: 0 });
+        record
+    }
+
+    #[test]
+    fn cells_and_hearings_stand_in_order_and_once() {
+        let record = record();
+        assert_eq!(record.cells.iter().map(|cell| cell.minute).collect::<Vec<_>>(), [29_000_001, 29_000_003]);
+        assert_eq!(record.hearings.iter().map(|hearing| (hearing.hour, hearing.heard)).collect::<Vec<_>>(), [(483_333, 1 << 59), (483_334, 7)]);
+    }
+
+    #[test]
+    fn what_is_packed_comes_back() {
+        let mut record = record();
+        assert_eq!(Record::unpack(&record.pack()), Some(record.clone()));
+        let mut past = Past { fixtures: vec![Span { first: 1, start: -2, end: 3 }], days: Vec::new() };
+        past.mark(20_000, 1 << 24, false);
+        past.mark(19_999, 3, true);
+        past.mark(20_000, 1, true);
+        record.past = Some(Box::new(past));
+        let bytes = record.pack();
+        assert_eq!(Record::unpack(&bytes), Some(record));
+        for cut in 1..bytes.len() {
+            let read = Record::unpack(&bytes[..cut]);
+            assert!(read.is_none() || read.is_some_and(|read| read.past.is_none()), "cut at {cut}");
+        }
+        assert_eq!(Record::unpack(&[]), Some(Record::default()));
+    }
+}

@@ -1,0 +1,115 @@
+//! A site as presence sees it: its calendar, its zones, and how long an identity lasts there.
+
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use store::mac::Mac;
+
+use super::calendar::{Calendar, OpeningHours};
+
+/// A site.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Its name: as configured, or `RECEIVER/NETWORK`, or `RECEIVER`.
+    pub name: Arc<str>,
+    /// Its local days.
+    pub calendar: Calendar,
+    /// Its zones.
+    pub zones: Vec<Zone>,
+    /// How long a client can be known again.
+    pub lasting: Lasting,
+}
+
+impl Site {
+    /// A site without zones, whose identities last.
+    #[must_use]
+    pub fn new(name: impl Into<Arc<str>>, zone: TimeZone, opening: Option<OpeningHours>) -> Self {
+        Self { name: name.into(), calendar: Calendar::new(zone, opening), zones: Vec::new(), lasting: Lasting::default() }
+    }
+}
+
+/// A set of access points. Zones may overlap.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Zone {
+    /// The number of its name among the names of all zones.
+    pub number: u32,
+    /// Who belongs to it, and when.
+    pub members: Vec<Member>,
+}
+
+/// An access point that belongs to a zone for a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Member {
+    /// Which.
+    pub ap: Mac,
+    /// From this second on.
+    pub since: i64,
+    /// Up to, not including, this second.
+    pub until: i64,
+}
+
+impl Zone {
+    /// Whether an access point belongs to the zone at a second.
+    #[must_use]
+    pub fn has(&self, ap: Mac, at: i64) -> bool {
+        self.members.iter().any(|member| member.ap == ap && member.since <= at && at < member.until)
+    }
+}
+
+/// How long an identity lasts, and when it ends.
+#[derive(Clone, Debug)]
+pub struct Lasting {
+    /// For how many days a client keeps its identity.
+    pub days: i64,
+    /// When the key was made under which clients are known, seconds since 1970. What was before cannot be known.
+    pub born_at: i64,
+    /// When keys change; none where one lasts.
+    pub edges: Option<Edges>,
+}
+
+impl Default for Lasting {
+    fn default() -> Self {
+        Self { days: i64::MAX, born_at: i64::MIN, edges: None }
+    }
+}
+
+/// The seconds at which keys change: once a day by a wall clock.
+#[derive(Clone, Debug)]
+pub struct Edges {
+    calendar: Calendar,
+    after_midnight_s: i64,
+}
+
+impl Edges {
+    /// Each day so many seconds after its first.
+    #[must_use]
+    pub fn daily(zone: TimeZone, after_midnight_s: i64) -> Self {
+        Self { calendar: Calendar::new(zone, None), after_midnight_s }
+    }
+
+    /// The latest change at or before a second.
+    pub fn before(&mut self, at: i64) -> i64 {
+        let day = self.calendar.day(at);
+        let edge = day.start + self.after_midnight_s;
+        if edge <= at { edge } else { self.calendar.day(day.start - 1).start + self.after_midnight_s }
+    }
+
+    /// The first change after a second.
+    pub fn after(&mut self, at: i64) -> i64 {
+        let day = self.calendar.day(at);
+        let edge = day.start + self.after_midnight_s;
+        if edge > at { edge } else { day.end + self.after_midnight_s }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_keys_is_before_or_after() {
+        let mut edges = Edges::daily(TimeZone::UTC, 4 * 3_600);
+        assert_eq!((edges.before(14_400), edges.after(14_400)), (14_400, 100_800));
+        assert_eq!((edges.before(14_399), edges.after(14_399)), (-72_000, 14_400));
+    }
+}

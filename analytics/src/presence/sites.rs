@@ -1,0 +1,293 @@
+//! Which site an observation belongs to, and how far each site's observations have come.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use hashbrown::HashMap;
+use jiff::tz::TimeZone;
+use store::mac::Mac;
+
+use super::calendar::OpeningHours;
+use super::profile::Profile;
+use super::site::{Lasting, Member, Site, Zone};
+
+/// What an engine is made from.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The live profiles, with different names; the first is the one that the view `now` shows.
+    pub profiles: Vec<Profile>,
+    /// The sites that are configured; every other network, or receiver whose posts name none, is a site of its own.
+    pub sites: Vec<SiteSettings>,
+    /// The time zone of the others.
+    pub time_zone: TimeZone,
+    /// How long a client can be known again.
+    pub lasting: Lasting,
+    /// How often a client's rows are written at most, in milliseconds.
+    pub publish_every_ms: i64,
+    /// Bytes that the engine may hold.
+    pub memory_max: usize,
+}
+
+/// A site as configured.
+#[derive(Clone, Debug)]
+pub struct SiteSettings {
+    /// Its name.
+    pub name: String,
+    /// The networks that are part of it, with their receivers (v3).
+    pub networks: Vec<(String, String)>,
+    /// The receivers whose posts name no network (v2).
+    pub receivers: Vec<String>,
+    /// Its time zone.
+    pub time_zone: TimeZone,
+    /// When it is open; none for always.
+    pub opening: Option<OpeningHours>,
+    /// Its zones by name.
+    pub zones: Vec<(String, Vec<Mac>)>,
+}
+
+/// All sites: those that are configured, and those that come up.
+pub(super) struct Sites {
+    time_zone: TimeZone,
+    lasting: Lasting,
+    sites: Vec<Known>,
+    /// By receiver and network, with NUL between them.
+    links: HashMap<String, u32>,
+    link_states: Vec<Link>,
+    /// The names that zones have by number.
+    pub(super) zone_names: Vec<Arc<str>>,
+    key: String,
+    clock_ms: i64,
+    newest: i64,
+}
+
+struct Known {
+    site: Site,
+    links: Vec<u32>,
+    settled: String,
+    /// The latest minute in which something arrived.
+    covered: i64,
+    /// Per lateness of a profile: how far the site has come, and what the store was told of it.
+    marks: Vec<Mark>,
+}
+
+#[derive(Clone, Copy)]
+struct Mark {
+    lateness_s: i64,
+    watermark: i64,
+    told: i64,
+}
+
+/// One network, or one receiver whose posts name none.
+struct Link {
+    site: u32,
+    newest: i64,
+    received_ms: i64,
+}
+
+impl Sites {
+    /// The configured sites; others are a site each, in `time_zone`.
+    pub(super) fn new(time_zone: TimeZone, lasting: Lasting, configured: Vec<SiteSettings>) -> Self {
+        let mut sites = Self {
+            time_zone,
+            lasting,
+            sites: Vec::new(),
+            links: HashMap::new(),
+            link_states: Vec::new(),
+            zone_names: Vec::new(),
+            key: String::new(),
+            clock_ms: i64::MIN,
+            newest: i64::MIN,
+        };
+        for settings in configured {
+            let number = sites.add(&settings.name, settings.time_zone, settings.opening, &settings.zones);
+            for (receiver, network) in &settings.networks {
+                sites.link(key_of(receiver, Some(network)), number);
+            }
+            for receiver in &settings.receivers {
+                sites.link(key_of(receiver, None), number);
+            }
+        }
+        sites
+    }
+
+    /// The site and the link of a source; a new site when it is of none.
+    pub(super) fn link_of(&mut self, receiver: &str, network: Option<&str>) -> (u32, u32) {
+        self.key.clear();
+        self.key.push_str(receiver);
+        if let Some(network) = network {
+            self.key.push('\0');
+            self.key.push_str(network);
+        }
+        if let Some(&link) = self.links.get(self.key.as_str()) {
+            return (self.link_states[link as usize].site, link);
+        }
+        let name = network.map_or_else(|| receiver.to_owned(), |network| format!("{receiver}/{network}"));
+        let site = self.add(&name, self.time_zone.clone(), None, &[]);
+        let link = self.link(self.key.clone(), site);
+        (site, link)
+    }
+
+    /// A site by its number.
+    pub(super) fn get(&self, site: u32) -> &Site {
+        &self.sites[site as usize].site
+    }
+
+    /// A site by its number.
+    pub(super) fn get_mut(&mut self, site: u32) -> &mut Site {
+        &mut self.sites[site as usize].site
+    }
+
+    /// Tells how far a site had come, from the store.
+    pub(super) fn recall(&mut self, name: &str, lateness_s: i64, watermark: i64, covered_minute: i64) {
+        let known = self.sites.iter().position(|known| &*known.site.name == name);
+        let at = known.unwrap_or_else(|| self.add(name, self.time_zone.clone(), None, &[]) as usize);
+        if known.is_none() {
+            // It has no link yet: its first post makes one.
+            let (receiver, network) = name.split_once('/').map_or((name, None), |(receiver, network)| (receiver, Some(network)));
+            let site = at as u32;
+            self.link(key_of(receiver, network), site);
+        }
+        let site = &mut self.sites[at];
+        site.covered = site.covered.max(covered_minute);
+        let mark = site.mark(lateness_s);
+        mark.watermark = mark.watermark.max(watermark);
+        mark.told = mark.told.max(watermark);
+    }
+
+    /// The sites whose watermark is a minute or more ahead of what the store was told.
+    pub(super) fn ahead(&mut self, lateness_s: i64) -> Vec<u32> {
+        let mut ahead = Vec::new();
+        for site in 0..self.sites.len() as u32 {
+            let watermark = self.watermark(site, lateness_s);
+            let told = self.sites[site as usize].mark(lateness_s).told;
+            if told > i64::MIN && watermark >= told.saturating_add(60) {
+                ahead.push(site);
+            }
+        }
+        ahead
+    }
+
+    /// The watermark, which the store is told now.
+    pub(super) fn tell_watermark(&mut self, site: u32, lateness_s: i64) -> i64 {
+        let watermark = self.watermark(site, lateness_s);
+        self.sites[site as usize].mark(lateness_s).told = watermark;
+        watermark
+    }
+
+    /// Something was observed, and told at a time.
+    pub(super) fn heard(&mut self, link: u32, observed_at: i64, received_ms: i64) {
+        let link = &mut self.link_states[link as usize];
+        link.newest = link.newest.max(observed_at);
+        link.received_ms = link.received_ms.max(received_ms);
+        self.newest = self.newest.max(observed_at);
+    }
+
+    /// Something arrived in a minute; whether it is the first of that minute.
+    pub(super) fn cover(&mut self, site: u32, minute: i64) -> bool {
+        let site = &mut self.sites[site as usize];
+        let is_new = minute > site.covered;
+        site.covered = site.covered.max(minute);
+        is_new
+    }
+
+    pub(super) fn covered_minute(&self, site: u32) -> i64 {
+        self.sites[site as usize].covered
+    }
+
+    /// The latest second that was observed anywhere.
+    pub(super) fn newest(&self) -> i64 {
+        self.newest
+    }
+
+    /// The time it is, for networks that are silent: or while posts wait, when the latest of those taken in arrived.
+    pub(super) fn clock(&mut self, clock_ms: i64) {
+        self.clock_ms = self.clock_ms.max(clock_ms);
+    }
+
+    /// Up to where everything of a site is told, but for what comes late. Never goes back.
+    pub(super) fn watermark(&mut self, site: u32, lateness_s: i64) -> i64 {
+        let Self { sites, link_states, clock_ms, .. } = self;
+        let known = &mut sites[site as usize];
+        let reached = |link: &Link| {
+            let is_silent = *clock_ms > link.received_ms.saturating_add(SILENT_MS);
+            let by_clock = if is_silent { clock_ms.div_euclid(1_000) - SILENT_MS / 1_000 } else { i64::MIN };
+            link.newest.saturating_sub(lateness_s).max(by_clock)
+        };
+        let heard = known.links.iter().map(|&link| &link_states[link as usize]).filter(|link| link.newest > i64::MIN);
+        let least = heard.map(reached).min();
+        let mark = known.mark(lateness_s);
+        mark.watermark = mark.watermark.max(least.unwrap_or(i64::MIN));
+        mark.watermark
+    }
+
+    /// From which second on the records of a site must be kept whole: the start of a local day.
+    pub(super) fn keep_from(&mut self, site: u32, profile: &Profile) -> i64 {
+        let watermark = self.watermark(site, profile.lateness_s);
+        let reach = profile.allowed_lateness_s + profile.gap_s + profile.max_visit_s;
+        self.get_mut(site).calendar.day(watermark.saturating_sub(reach)).start
+    }
+
+    /// What rows of a profile at a site depend on beside the observations, in short.
+    pub(super) fn definition(&self, site: u32, profile: &Profile) -> String {
+        let told = format!("{}|{profile:?}", self.sites[site as usize].settled);
+        digest(&SHA256, told.as_bytes()).as_ref()[..8].iter().fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    }
+
+    /// The same of a site by its name, if it is known.
+    pub(super) fn definition_of(&self, name: &str, profile: &Profile) -> Option<String> {
+        let at = self.sites.iter().position(|known| &*known.site.name == name)?;
+        Some(self.definition(at as u32, profile))
+    }
+
+    fn add(&mut self, name: &str, time_zone: TimeZone, opening: Option<OpeningHours>, zones: &[(String, Vec<Mac>)]) -> u32 {
+        let members: Vec<_> = zones.iter().map(|(name, aps)| (name, aps.iter().map(|ap| ap.bits()).collect::<Vec<_>>())).collect();
+        let settled = format!("{:?}|{opening:?}|{members:?}|{}", time_zone.iana_name(), self.lasting.days);
+        let mut site = Site::new(name, time_zone, opening);
+        site.lasting = self.lasting.clone();
+        for (name, aps) in zones {
+            let members = aps.iter().map(|&ap| Member { ap, since: i64::MIN, until: i64::MAX }).collect();
+            site.zones.push(Zone { number: self.zone_number(name), members });
+        }
+        self.sites.push(Known { site, links: Vec::new(), settled, covered: i64::MIN, marks: Vec::new() });
+        // Far fewer than 2^32.
+        (self.sites.len() - 1) as u32
+    }
+
+    fn zone_number(&mut self, name: &str) -> u32 {
+        let at = self.zone_names.iter().position(|known| &**known == name).unwrap_or_else(|| {
+            self.zone_names.push(name.into());
+            self.zone_names.len() - 1
+        });
+        at as u32
+    }
+
+    fn link(&mut self, key: String, site: u32) -> u32 {
+        let link = self.link_states.len() as u32;
+        self.link_states.push(Link { site, newest: i64::MIN, received_ms: i64::MIN });
+        self.links.insert(key, link);
+        self.sites[site as usize].links.push(link);
+        link
+    }
+}
+
+impl Known {
+    fn mark(&mut self, lateness_s: i64) -> &mut Mark {
+        let known = self.marks.iter().position(|mark| mark.lateness_s == lateness_s);
+        let at = known.unwrap_or_else(|| {
+            self.marks.push(Mark { lateness_s, watermark: i64::MIN, told: i64::MIN });
+            self.marks.len() - 1
+        });
+        &mut self.marks[at]
+    }
+}
+
+fn key_of(receiver: &str, network: Option<&str>) -> String {
+    network.map_or_else(|| receiver.to_owned(), |network| format!("{receiver}\0{network}"))
+}
+
+/// How long a network must be silent before the clock tells how far it has come.
+const SILENT_MS: i64 = 300_000;
