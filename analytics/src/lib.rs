@@ -1,1 +1,3 @@
 //! What presence means: observations in, visits, stays and counts out.
+
+pub mod definition;
