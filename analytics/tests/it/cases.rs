@@ -43,6 +43,7 @@ pub(crate) struct ExpectedSession {
     pub(crate) minutes: i64,
     pub(crate) class: Class,
     pub(crate) identity: Option<Identity>,
+    pub(crate) connected_at: Option<Option<i64>>,
     pub(crate) is_returning: Option<Option<bool>>,
     pub(crate) cut: Option<Cut>,
 }
@@ -95,8 +96,10 @@ struct Text {
     profile: Params,
     zone: Option<String>,
     #[serde(default)]
-    zones: BTreeMap<String, Vec<char>>,
+    zones: BTreeMap<String, Vec<String>>,
     epoch: Option<String>,
+    identity_days: Option<i64>,
+    key_birth: Option<String>,
     observations: String,
     sessions: String,
     stays: Option<String>,
@@ -123,15 +126,14 @@ impl From<Text> for Case {
         };
         let belongs = |stay: &ExpectedStay| stay.session < expected.sessions.len();
         assert!(expected.stays.iter().flatten().all(belongs), "{} has a stay of no session", text.id);
-        let member = |zone: &String, letter: &char| ZoneAp { zone: zone.clone(), ap: site::ap(*letter), since: 0, until: None };
         let epoch = text.epoch.as_deref().map(|at| time(at).rem_euclid(86_400));
         let site = Site {
             profile: text.profile,
             zone: text.zone.unwrap_or_else(|| "UTC".to_owned()),
-            zones: text.zones.iter().flat_map(|(zone, letters)| letters.iter().map(|letter| member(zone, letter))).collect(),
+            zones: text.zones.iter().flat_map(|(zone, aps)| aps.iter().map(|ap| member(zone, ap))).collect(),
             epoch,
-            identity_days: if epoch.is_some() { 1 } else { site::LASTING_DAYS },
-            key_birth: None,
+            identity_days: text.identity_days.unwrap_or(if epoch.is_some() { 1 } else { site::LASTING_DAYS }),
+            key_birth: text.key_birth.as_deref().map(time),
             observations: parts(&text.observations).flat_map(observations).collect(),
             now_at: expected.now.iter().map(|(t, _)| *t).collect(),
         };
@@ -142,6 +144,22 @@ impl From<Text> for Case {
 /// What semicolons divide.
 fn parts(text: &str) -> impl Iterator<Item = &str> {
     text.split(';').map(str::trim).filter(|part| !part.is_empty())
+}
+
+/// `AP [from TIME] [until TIME]`
+fn member(zone: &str, text: &str) -> ZoneAp {
+    let mut words = text.split_whitespace();
+    let ap = site::ap(place_letter(words.next().unwrap_or_default()));
+    let mut member = ZoneAp { zone: zone.to_owned(), ap, since: 0, until: None };
+    while let Some(word) = words.next() {
+        let at = time(words.next().unwrap_or_default());
+        match word {
+            "from" => member.since = at,
+            "until" => member.until = Some(at),
+            _ => panic!("{word} in {text}"),
+        }
+    }
+    member
 }
 
 /// `[every N xK from] TIME AP RSSI [cN] [ssid] [ble] [local] [recv+N]`
@@ -171,7 +189,7 @@ fn observations(text: &str) -> Vec<Observation> {
     (0..times).map(|n| Observation { t: one.t + n * step, received: one.received + n * step, ..one.clone() }).collect()
 }
 
-/// `START END MINUTES CLASS [cN] [identity=..] [returning=..] [cut=..]`
+/// `START END MINUTES CLASS [cN] [identity=..] [connected=..] [returning=..] [cut=..]`
 fn session(text: &str) -> ExpectedSession {
     let words: Vec<&str> = text.split_whitespace().collect();
     let [started, ended, minutes, class, rest @ ..] = words.as_slice() else { panic!("{text}") };
@@ -182,19 +200,23 @@ fn session(text: &str) -> ExpectedSession {
         _ => panic!("{text}"),
     };
     let (started, ended, minutes) = (time(started), time(ended), number(Some(minutes), text));
-    let mut session = ExpectedSession { client: 1, started, ended, minutes, class, identity: None, is_returning: None, cut: None };
+    let mut session = ExpectedSession { client: 1, started, ended, minutes, class, identity: None, connected_at: None, is_returning: None, cut: None };
     for word in rest {
         match *word {
             "identity=global" => session.identity = Some(Identity::Global),
             "identity=local_assoc" => session.identity = Some(Identity::LocalAssoc),
             "identity=local_unassoc" => session.identity = Some(Identity::LocalUnassoc),
+            "connected=null" => session.connected_at = Some(None),
             "returning=true" => session.is_returning = Some(Some(true)),
             "returning=false" => session.is_returning = Some(Some(false)),
             "returning=null" => session.is_returning = Some(None),
             "cut=start" => session.cut = Some(Cut::Start),
             "cut=end" => session.cut = Some(Cut::End),
             "cut=both" => session.cut = Some(Cut::Both),
-            _ => session.client = client(word).unwrap_or_else(|| panic!("{word} in {text}")),
+            _ => match word.strip_prefix("connected=") {
+                Some(at) => session.connected_at = Some(Some(time(at))),
+                None => session.client = client(word).unwrap_or_else(|| panic!("{word} in {text}")),
+            },
         }
     }
     session

@@ -49,6 +49,7 @@ fn sessions(expected: &Expected, actual: &Tables) -> Vec<String> {
         (named.client, named.started, named.ended, named.minutes) != (found.client, found.started, found.ended, found.minutes)
             || (named.class, named.cut) != (found.class, found.cut)
             || named.identity.is_some_and(|identity| identity != found.identity)
+            || named.connected_at.is_some_and(|at| at != found.connected_at)
             || named.is_returning.is_some_and(|returning| returning != found.is_returning)
     };
     named.into_iter().zip(found).filter(differs).map(|(named, found)| format!("session: {named:?} expected, {found:?} found")).collect()
