@@ -53,6 +53,7 @@ CREATE TABLE presence_session (
     cut smallint NOT NULL,
     last_kind smallint NOT NULL,
     last_place bigint NOT NULL,
+    last_since timestamptz NOT NULL,
     rev integer NOT NULL DEFAULT 1,
     PRIMARY KEY (scope, started_at, client)
 );
@@ -71,6 +72,7 @@ COMMENT ON COLUMN presence_session.is_returning IS 'Whether the client visited o
 COMMENT ON COLUMN presence_session.cut IS 'Ends that a change of pseudonym keys cut: 1 the start, 2 the end, 3 both.';
 COMMENT ON COLUMN presence_session.last_kind IS 'Kind of the place where it ended, as in place_kind.';
 COMMENT ON COLUMN presence_session.last_place IS 'Place where it ended.';
+COMMENT ON COLUMN presence_session.last_since IS 'Since when it was there.';
 COMMENT ON COLUMN presence_session.rev IS 'How often the row was written.';
 CREATE INDEX presence_session_ended ON presence_session (scope, ended_at);
 
@@ -210,6 +212,21 @@ COMMENT ON COLUMN presence_covered.scope IS 'Profile and site, in presence_scope
 COMMENT ON COLUMN presence_covered.level IS '0 an hour, 1 a day.';
 COMMENT ON COLUMN presence_covered.start_at IS 'When the window begins.';
 COMMENT ON COLUMN presence_covered.minutes IS 'How many.';
+
+CREATE TABLE presence_member (
+    scope integer NOT NULL,
+    zone integer NOT NULL,
+    ap bigint NOT NULL,
+    since timestamptz NOT NULL,
+    until timestamptz NOT NULL,
+    PRIMARY KEY (scope, zone, ap, since)
+);
+COMMENT ON TABLE presence_member IS 'Which access points belong to which zones, and when.';
+COMMENT ON COLUMN presence_member.scope IS 'Profile and site, in presence_scope.';
+COMMENT ON COLUMN presence_member.zone IS 'Zone, in presence_zone.';
+COMMENT ON COLUMN presence_member.ap IS 'Address of the access point as a 48-bit number.';
+COMMENT ON COLUMN presence_member.since IS 'From then on.';
+COMMENT ON COLUMN presence_member.until IS 'Up to, not including, then.';
 
 CREATE TABLE presence_record (
     scope integer NOT NULL,

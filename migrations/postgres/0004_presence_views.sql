@@ -265,11 +265,26 @@ FROM presence_scope c
 JOIN presence_session s ON s.scope = c.id
 WHERE c.is_main AND s.ended_at > c.watermark - c.present_s * interval '1 second' AND s.identity < 2
   AND NOT EXISTS (SELECT 1 FROM presence_session l WHERE l.scope = s.scope AND l.client = s.client AND l.ended_at > s.ended_at AND l.started_at > s.started_at) AND s.last_kind = 1
-GROUP BY c.id, s.last_place;
+GROUP BY c.id, s.last_place
+UNION ALL
+SELECT
+    c.site AS site,
+    'zone'::text AS place_kind,
+    z.name AS place,
+    count(*) AS devices,
+    count(*) FILTER (WHERE s.connected_at IS NOT NULL) AS connected,
+    c.watermark AS data_until
+FROM presence_scope c
+JOIN presence_session s ON s.scope = c.id
+JOIN presence_member m ON m.scope = c.id AND m.ap = s.last_place AND m.since <= s.last_since AND s.last_since < m.until
+JOIN presence_zone z ON z.id = m.zone
+WHERE c.is_main AND s.ended_at > c.watermark - c.present_s * interval '1 second' AND s.identity < 2
+  AND NOT EXISTS (SELECT 1 FROM presence_session l WHERE l.scope = s.scope AND l.client = s.client AND l.ended_at > s.ended_at AND l.started_at > s.started_at) AND s.last_kind = 1
+GROUP BY c.id, z.id;
 COMMENT ON VIEW now IS 'Who is there, up to data_until: under the first live profile.';
 COMMENT ON COLUMN now.site IS 'Site.';
-COMMENT ON COLUMN now.place_kind IS 'Site or ap.';
-COMMENT ON COLUMN now.place IS 'Site, or address of the access point of the last stay.';
+COMMENT ON COLUMN now.place_kind IS 'Site, ap or zone.';
+COMMENT ON COLUMN now.place IS 'Site, address of the access point of the last stay, or name of its zone.';
 COMMENT ON COLUMN now.devices IS 'Clients whose latest session ended less than present_s before data_until.';
 COMMENT ON COLUMN now.connected IS 'Of them, those connected during it.';
 COMMENT ON COLUMN now.data_until IS 'Up to where everything is told.';

@@ -41,6 +41,7 @@ CREATE TABLE presence_session (
     cut INTEGER NOT NULL, -- ends that a change of pseudonym keys cut: 1 the start, 2 the end, 3 both
     last_kind INTEGER NOT NULL, -- kind of the place where it ended, as in place_kind
     last_place INTEGER NOT NULL, -- place where it ended
+    last_since INTEGER NOT NULL, -- since when it was there
     rev INTEGER NOT NULL DEFAULT 1, -- how often the row was written
     PRIMARY KEY (scope, started_at, client)
 ) STRICT, WITHOUT ROWID;
@@ -126,6 +127,16 @@ CREATE TABLE presence_covered (
     start_at INTEGER NOT NULL, -- when the window begins
     minutes INTEGER NOT NULL, -- how many
     PRIMARY KEY (scope, level, start_at)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE presence_member (
+    -- Which access points belong to which zones, and when.
+    scope INTEGER NOT NULL, -- profile and site, in presence_scope
+    zone INTEGER NOT NULL, -- zone, in presence_zone
+    ap INTEGER NOT NULL, -- address of the access point as a 48-bit number
+    since INTEGER NOT NULL, -- from then on
+    until INTEGER NOT NULL, -- up to, not including, then
+    PRIMARY KEY (scope, zone, ap, since)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE presence_record (

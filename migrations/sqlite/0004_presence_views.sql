@@ -149,8 +149,8 @@ CREATE VIEW now AS
 -- Who is there, up to data_until: under the first live profile.
 SELECT
     c.site AS site, -- site
-    'site' AS place_kind, -- site or ap
-    c.site AS place, -- site, or address of the access point of the last stay
+    'site' AS place_kind, -- site, ap or zone
+    c.site AS place, -- site, address of the access point of the last stay, or name of its zone
     count(*) AS devices, -- clients whose latest session ended less than present_s before data_until
     sum(s.connected_at IS NOT NULL) AS connected, -- of them, those connected during it
     strftime('%Y-%m-%dT%H:%M:%SZ', c.watermark, 'unixepoch') AS data_until -- up to where everything is told
@@ -171,4 +171,19 @@ FROM presence_scope c
 JOIN presence_session s ON s.scope = c.id
 WHERE c.is_main AND s.ended_at > c.watermark + -c.present_s AND s.identity < 2
   AND NOT EXISTS (SELECT 1 FROM presence_session l WHERE l.scope = s.scope AND l.client = s.client AND l.ended_at > s.ended_at AND l.started_at > s.started_at) AND s.last_kind = 1
-GROUP BY c.id, s.last_place;
+GROUP BY c.id, s.last_place
+UNION ALL
+SELECT
+    c.site AS site,
+    'zone' AS place_kind,
+    z.name AS place,
+    count(*) AS devices,
+    sum(s.connected_at IS NOT NULL) AS connected,
+    strftime('%Y-%m-%dT%H:%M:%SZ', c.watermark, 'unixepoch') AS data_until
+FROM presence_scope c
+JOIN presence_session s ON s.scope = c.id
+JOIN presence_member m ON m.scope = c.id AND m.ap = s.last_place AND m.since <= s.last_since AND s.last_since < m.until
+JOIN presence_zone z ON z.id = m.zone
+WHERE c.is_main AND s.ended_at > c.watermark + -c.present_s AND s.identity < 2
+  AND NOT EXISTS (SELECT 1 FROM presence_session l WHERE l.scope = s.scope AND l.client = s.client AND l.ended_at > s.ended_at AND l.started_at > s.started_at) AND s.last_kind = 1
+GROUP BY c.id, z.id;

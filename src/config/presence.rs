@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use analytics::presence::calendar::OpeningHours;
 use analytics::presence::engine::{Settings, SiteSettings};
 use analytics::presence::profile::Profile;
-use analytics::presence::site::Lasting;
+use analytics::presence::site::{Lasting, Member};
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use store::mac::Mac;
@@ -236,7 +236,7 @@ fn minutes(text: &str) -> Option<u32> {
     (minute < 60 && hour * 60 + minute <= 1_440).then_some(hour * 60 + minute)
 }
 
-fn zones(told: &[Zone], key: &str) -> Result<Vec<(String, Vec<Mac>)>, Wrong> {
+fn zones(told: &[Zone], key: &str) -> Result<Vec<(String, Vec<Member>)>, Wrong> {
     let (mut names, mut zones) = (HashSet::new(), Vec::new());
     for (n, zone) in told.iter().enumerate() {
         if zone.name.trim().is_empty() || !names.insert(&zone.name) {
@@ -247,7 +247,7 @@ fn zones(told: &[Zone], key: &str) -> Result<Vec<(String, Vec<Mac>)>, Wrong> {
             let Some(mac) = Mac::parse(ap) else {
                 return wrong(&format!("{key}[{n}].aps"), &format!("{ap:?} is no address"), "write six bytes, as in \"00:18:0a:13:dd:b0\"");
             };
-            aps.push(mac);
+            aps.push(Member::always(mac));
         }
         zones.push((zone.name.clone(), aps));
     }

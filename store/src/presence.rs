@@ -18,6 +18,10 @@ pub struct Changes {
     pub scopes: Vec<Scope>,
     /// The names of zones that [`Place::Zone`] names by index.
     pub zones: Vec<Arc<str>>,
+    /// All members of the zones of the scopes that are told anew; of others none.
+    pub members: Vec<MemberRow>,
+    /// The scopes whose members are told.
+    pub members_of: Vec<u32>,
     /// Sessions that are new or different.
     pub sessions: Vec<SessionRow>,
     /// Sessions that are no more.
@@ -45,6 +49,8 @@ impl Changes {
     #[must_use]
     pub fn len(&self) -> usize {
         self.scopes.len()
+            + self.members.len()
+            + self.members_of.len()
             + self.sessions.len()
             + self.gone.len()
             + self.stays.len()
@@ -66,6 +72,8 @@ impl Changes {
     pub fn clear(&mut self) {
         self.scopes.clear();
         self.zones.clear();
+        self.members.clear();
+        self.members_of.clear();
         self.sessions.clear();
         self.gone.clear();
         self.stays.clear();
@@ -102,6 +110,21 @@ pub struct Scope {
     pub present_s: i64,
     /// What the rows were made by: profile, time zone, zones. Others must not be added to them.
     pub definition: String,
+}
+
+/// An access point that belongs to a zone for a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MemberRow {
+    /// Index into [`Changes::scopes`].
+    pub scope: u32,
+    /// Index into [`Changes::zones`].
+    pub zone: u32,
+    /// Which.
+    pub ap: Mac,
+    /// From then on, seconds since 1970.
+    pub since: i64,
+    /// Up to, not including, then.
+    pub until: i64,
 }
 
 /// Where presence is counted.
@@ -210,6 +233,8 @@ pub struct SessionRow {
     pub cut: Cut,
     /// Where it ended.
     pub last_place: Place,
+    /// Since when it was there, seconds since 1970.
+    pub last_since: i64,
 }
 
 /// A stay of a visit.

@@ -12,14 +12,14 @@ use hashbrown::HashMap;
 use store::batch::Radio;
 use store::client::ClientId;
 use store::group::{Address, Group, ObservationRow};
-use store::presence::{Changes, CoveredRow, RecordKey, RecordRow, Scope};
+use store::presence::{Changes, CoveredRow, MemberRow, RecordKey, RecordRow, Scope};
 
-use super::cell::{Best, Cell, Hearing, NEVER};
 use super::evaluate::Part;
 use super::profile::Profile;
 use super::publish::{Ledger, Whose};
-use super::record::Record;
+use super::record::{Record, Told};
 pub use super::sites::{Settings, SiteSettings};
+use super::site::Member;
 use super::sites::Sites;
 use super::tidy::tidy;
 
@@ -288,6 +288,7 @@ fn scope(sites: &mut Sites, live: &Live, site: u32, changes: &mut Changes) -> u3
         return u32::try_from(at).unwrap_or(u32::MAX);
     }
     let profile = &live.profile;
+    let is_first = sites.tell_members(site, profile.lateness_s);
     changes.scopes.push(Scope {
         profile: Arc::clone(&live.name),
         // 1970 when nothing was heard yet.
@@ -301,7 +302,15 @@ fn scope(sites: &mut Sites, live: &Live, site: u32, changes: &mut Changes) -> u3
         present_s: profile.present_s,
         definition: sites.definition(site, profile),
     });
-    u32::try_from(changes.scopes.len() - 1).unwrap_or(u32::MAX)
+    let number = u32::try_from(changes.scopes.len() - 1).unwrap_or(u32::MAX);
+    if is_first {
+        changes.members_of.push(number);
+        for zone in &sites.get(site).zones {
+            let row = |member: &Member| MemberRow { scope: number, zone: zone.number, ap: member.ap, since: member.since, until: member.until };
+            changes.members.extend(zone.members.iter().map(row));
+        }
+    }
+    number
 }
 
 impl Live {
@@ -334,29 +343,10 @@ impl Live {
     fn take(&mut self, slot: u32, row: &ObservationRow, ap: store::mac::Mac, newest: i64) {
         let Self { profile, slots, due, heap_bytes, publish_every_s, .. } = self;
         let client = &mut slots[slot as usize];
-        let is_associated = !row.ssid.is_none();
-        let qualifies = profile.qualifies(row.rssi_dbm, is_associated);
-        let is_random = row.address == Address::Local;
-        let is_heard = profile.hears(row.rssi_dbm, is_associated) && (!is_random || is_associated);
-        if !qualifies && !is_heard {
-            return;
-        }
-        let minute = row.observed_at.div_euclid(60);
-        // Before 1970 and after the year 10000 nobody was heard.
-        let Ok(minute_number) = u32::try_from(minute) else { return };
-        let second = (row.observed_at - minute * 60) as u8;
         let bytes = client.pending.heap_bytes();
-        client.pending.is_random |= is_random;
-        if qualifies {
-            let entering = if profile.enters(row.rssi_dbm, is_associated) { second } else { NEVER };
-            let associated = if is_associated { second } else { NEVER };
-            let best = Best::new(row.rssi_dbm, ap);
-            client.pending.add_cell(Cell { minute: minute_number, first: second, last: second, entering, associated, best });
-        }
-        let bit = 1 << (minute_number % 60);
-        let [heard, associated] = [is_heard, qualifies && is_associated].map(|is| if is { bit } else { 0 });
-        if heard | associated != 0 {
-            client.pending.add_hearing(Hearing { hour: minute_number / 60, ap, heard, associated });
+        let told = Told { observed_at: row.observed_at, ap, rssi_dbm: row.rssi_dbm, is_associated: !row.ssid.is_none(), is_random: row.address == Address::Local };
+        if !client.pending.observe(&told, profile) {
+            return;
         }
         *heap_bytes = (*heap_bytes + client.pending.heap_bytes()).saturating_sub(bytes);
         client.last_s = client.last_s.max(row.observed_at);

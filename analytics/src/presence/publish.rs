@@ -105,10 +105,11 @@ impl Ledger {
                 remove(key(&before.sessions()[gone]), before, gone, changes);
             }
             let known = olds.next_if(|&old| before.sessions()[old].start == session.start);
-            let last_place = after.stays(at).last().map_or(Place::Unlocated, |stay| stay.place);
+            let last = |part: &Part, at: usize| part.stays(at).last().map_or((Place::Unlocated, 0), |stay| (stay.place, stay.start));
+            let (last_place, last_since) = last(after, at);
             let is_same = known.is_some_and(|old| {
                 let known = &before.sessions()[old];
-                Session { cells: session.cells.clone(), ..known.clone() } == *session && before.stays(old).last().map(|stay| stay.place) == Some(last_place)
+                Session { cells: session.cells.clone(), ..known.clone() } == *session && last(before, old) == (last_place, last_since)
             });
             if !is_same {
                 changes.sessions.push(SessionRow {
@@ -122,6 +123,7 @@ impl Ledger {
                     is_returning: session.is_returning,
                     cut: session.cut,
                     last_place,
+                    last_since,
                 });
             }
             for in_zones in [false, true] {

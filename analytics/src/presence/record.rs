@@ -2,7 +2,8 @@
 
 use store::mac::Mac;
 
-use super::cell::{Best, Cell, Hearing};
+use super::cell::{Best, Cell, Hearing, NEVER};
+use super::profile::Profile;
 
 /// Everything that one client's presence at one site is a function of.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -48,7 +49,49 @@ pub struct DayMark {
     pub is_visited: bool,
 }
 
+/// An observation, as far as presence cares.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Told {
+    /// Seconds since 1970.
+    pub observed_at: i64,
+    /// Who heard.
+    pub ap: Mac,
+    /// -120 to -1 dBm.
+    pub rssi_dbm: i8,
+    /// Whether the client was connected.
+    pub is_associated: bool,
+    /// Whether the client's address is a random one.
+    pub is_random: bool,
+}
+
 impl Record {
+    /// Takes an observation in; says whether it matters.
+    pub fn observe(&mut self, told: &Told, profile: &Profile) -> bool {
+        let Told { observed_at, ap, rssi_dbm, is_associated, is_random } = *told;
+        let qualifies = profile.qualifies(rssi_dbm, is_associated);
+        let is_heard = profile.hears(rssi_dbm, is_associated) && (!is_random || is_associated);
+        let minute = observed_at.div_euclid(60);
+        // Before 1970 and after the year 10000 nobody was heard.
+        let Ok(minute_number) = u32::try_from(minute) else { return false };
+        if !qualifies && !is_heard {
+            return false;
+        }
+        // 0 to 59.
+        let second = (observed_at - minute * 60) as u8;
+        self.is_random |= is_random;
+        if qualifies {
+            let entering = if profile.enters(rssi_dbm, is_associated) { second } else { NEVER };
+            let associated = if is_associated { second } else { NEVER };
+            self.add_cell(Cell { minute: minute_number, first: second, last: second, entering, associated, best: Best::new(rssi_dbm, ap) });
+        }
+        let bit = 1 << (minute_number % 60);
+        let [heard, associated] = [is_heard, qualifies && is_associated].map(|is| if is { bit } else { 0 });
+        if heard | associated != 0 {
+            self.add_hearing(Hearing { hour: minute_number / 60, ap, heard, associated });
+        }
+        true
+    }
+
     /// Whether nothing is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {

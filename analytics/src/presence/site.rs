@@ -48,6 +48,14 @@ pub struct Member {
     pub until: i64,
 }
 
+impl Member {
+    /// One that always belongs.
+    #[must_use]
+    pub const fn always(ap: Mac) -> Self {
+        Self { ap, since: i64::MIN, until: i64::MAX }
+    }
+}
+
 impl Zone {
     /// Whether an access point belongs to the zone at a second.
     #[must_use]

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use hashbrown::HashMap;
 use jiff::tz::TimeZone;
-use store::mac::Mac;
-
 use super::calendar::OpeningHours;
 use super::profile::Profile;
 use super::site::{Lasting, Member, Site, Zone};
@@ -43,7 +41,7 @@ pub struct SiteSettings {
     /// When it is open; none for always.
     pub opening: Option<OpeningHours>,
     /// Its zones by name.
-    pub zones: Vec<(String, Vec<Mac>)>,
+    pub zones: Vec<(String, Vec<Member>)>,
 }
 
 /// All sites: those that are configured, and those that come up.
@@ -76,6 +74,8 @@ struct Mark {
     lateness_s: i64,
     watermark: i64,
     told: i64,
+    /// Whether this process has told the store which access points belong to its zones.
+    has_told_members: bool,
 }
 
 /// One network, or one receiver whose posts name none.
@@ -221,6 +221,12 @@ impl Sites {
         mark.watermark
     }
 
+    /// Whether the store must be told which access points belong to the site's zones: once.
+    pub(super) fn tell_members(&mut self, site: u32, lateness_s: i64) -> bool {
+        let mark = self.sites[site as usize].mark(lateness_s);
+        !std::mem::replace(&mut mark.has_told_members, true)
+    }
+
     /// From which second on the records of a site must be kept whole: the start of a local day.
     pub(super) fn keep_from(&mut self, site: u32, profile: &Profile) -> i64 {
         let watermark = self.watermark(site, profile.lateness_s);
@@ -243,14 +249,14 @@ impl Sites {
         Some(self.definition(at as u32, profile))
     }
 
-    fn add(&mut self, name: &str, time_zone: TimeZone, opening: Option<OpeningHours>, zones: &[(String, Vec<Mac>)]) -> u32 {
-        let members: Vec<_> = zones.iter().map(|(name, aps)| (name, aps.iter().map(|ap| ap.bits()).collect::<Vec<_>>())).collect();
+    fn add(&mut self, name: &str, time_zone: TimeZone, opening: Option<OpeningHours>, zones: &[(String, Vec<Member>)]) -> u32 {
+        let member = |member: &Member| (member.ap.bits(), member.since, member.until);
+        let members: Vec<_> = zones.iter().map(|(name, members)| (name, members.iter().map(member).collect::<Vec<_>>())).collect();
         let settled = format!("{:?}|{opening:?}|{members:?}|{}", time_zone.iana_name(), self.lasting.days);
         let mut site = Site::new(name, time_zone, opening);
         site.lasting = self.lasting.clone();
-        for (name, aps) in zones {
-            let members = aps.iter().map(|&ap| Member { ap, since: i64::MIN, until: i64::MAX }).collect();
-            site.zones.push(Zone { number: self.zone_number(name), members });
+        for (name, members) in zones {
+            site.zones.push(Zone { number: self.zone_number(name), members: members.clone() });
         }
         self.sites.push(Known { site, links: Vec::new(), settled, covered: i64::MIN, marks: Vec::new() });
         // Far fewer than 2^32.
@@ -278,7 +284,7 @@ impl Known {
     fn mark(&mut self, lateness_s: i64) -> &mut Mark {
         let known = self.marks.iter().position(|mark| mark.lateness_s == lateness_s);
         let at = known.unwrap_or_else(|| {
-            self.marks.push(Mark { lateness_s, watermark: i64::MIN, told: i64::MIN });
+            self.marks.push(Mark { lateness_s, watermark: i64::MIN, told: i64::MIN, has_told_members: false });
             self.marks.len() - 1
         });
         &mut self.marks[at]

@@ -5,6 +5,7 @@
 mod cases;
 mod check;
 mod definition;
+mod engine;
 mod laws;
 mod random;
 mod rows;

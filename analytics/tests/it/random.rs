@@ -204,7 +204,7 @@ fn shuffle<T>(dice: &mut Dice, items: &mut [T]) {
 }
 
 /// `SplitMix64`: enough randomness for tests, and the same on every machine.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
     fn next(&mut self) -> u64 {
@@ -219,11 +219,11 @@ impl Dice {
         usize::try_from(self.next() % count as u64).expect("below a usize")
     }
 
-    fn below(&mut self, count: i64) -> i64 {
+    pub(crate) fn below(&mut self, count: i64) -> i64 {
         i64::try_from(self.next() % count.unsigned_abs()).expect("below an i64")
     }
 
-    fn one_in(&mut self, count: i64) -> bool {
+    pub(crate) fn one_in(&mut self, count: i64) -> bool {
         self.below(count) == 0
     }
 

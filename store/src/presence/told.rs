@@ -84,6 +84,7 @@ impl<'a> Packer<'a> {
                 let connected = row.connected_at.unwrap_or(NOTHING);
                 self.words.extend([high, low, row.ended_at, row.minutes.into(), class, row.identity as i64, connected, returning, cut]);
                 self.place(row.last_place);
+                self.words.push(row.last_since);
             }),
             3 => changes.stays.iter().for_each(|row| {
                 self.session_key(row.visit);
@@ -109,8 +110,14 @@ impl<'a> Packer<'a> {
                 self.place(row.to);
                 self.words.push(row.transitions);
             }),
-            _ => changes.covered.iter().for_each(|row| {
+            7 => changes.covered.iter().for_each(|row| {
                 self.words.extend([self.scopes[row.scope as usize], level(row.level), row.start, row.minutes]);
+            }),
+            8 => changes.members_of.iter().for_each(|&scope| self.words.push(self.scopes[scope as usize])),
+            _ => changes.members.iter().for_each(|row| {
+                // Times that both databases have.
+                let [since, until] = [row.since, row.until].map(|at| at.clamp(0, LATEST));
+                self.words.extend([self.scopes[row.scope as usize], self.zones[row.zone as usize], row.ap.bits().cast_signed(), since, until]);
             }),
         }
         &self.words
@@ -243,7 +250,7 @@ const fn flag(name: &'static str) -> Column {
 }
 
 /// In the order in which they must be merged: what is gone before what may take its place.
-pub(crate) static SHAPES: [Shape; 8] = [
+pub(crate) static SHAPES: [Shape; 10] = [
     Shape {
         what: "delete sessions",
         table: "presence_session",
@@ -279,6 +286,7 @@ pub(crate) static SHAPES: [Shape; 8] = [
             number("cut"),
             number("last_kind"),
             number("last_place"),
+            time("last_since"),
         ],
         key: 3,
         merge: Merge::Replace { rev: true },
@@ -334,7 +342,26 @@ pub(crate) static SHAPES: [Shape; 8] = [
         key: 3,
         merge: Merge::Add { from: 3 },
     },
+    Shape {
+        what: "delete members of zones",
+        table: "presence_member",
+        told: "told_member_gone",
+        columns: &[number("scope")],
+        key: 1,
+        merge: Merge::Delete { from: false },
+    },
+    Shape {
+        what: "write members of zones",
+        table: "presence_member",
+        told: "told_member",
+        columns: &[number("scope"), number("zone"), number("ap"), time("since"), time("until")],
+        key: 4,
+        merge: Merge::Replace { rev: false },
+    },
 ];
+
+/// The end of the year 9999.
+const LATEST: i64 = 253_402_300_799;
 
 /// The columns of a count row before the counts.
 const FIXED: usize = 8;
