@@ -221,7 +221,8 @@ fn opening_hours(told: &BTreeMap<String, String>, key: &str) -> Result<Option<Op
         let Some(at) = DAYS.iter().position(|known| known == day) else {
             return wrong(key, &format!("{day:?} is no day"), "use mon, tue, wed, thu, fri, sat, sun; a day that is left out is closed");
         };
-        let Some((open, close)) = span.split_once('-').and_then(|(open, close)| Some((minutes(open)?, minutes(close)?))).filter(|(open, close)| open < close) else {
+        let Some((open, close)) = span.split_once('-').and_then(|(open, close)| Some((minutes(open)?, minutes(close)?))).filter(|(open, close)| open < close)
+        else {
             return wrong(&format!("{key}.{day}"), &format!("{span:?} is no time of day"), "write it as in \"10:00-20:30\", within one day");
         };
         hours.0[at] = Some((open * 60, close * 60));
@@ -240,7 +241,11 @@ fn zones(told: &[Zone], key: &str) -> Result<Vec<(String, Vec<Member>)>, Wrong> 
     let (mut names, mut zones) = (HashSet::new(), Vec::new());
     for (n, zone) in told.iter().enumerate() {
         if zone.name.trim().is_empty() || !names.insert(&zone.name) {
-            return wrong(&format!("{key}[{n}].name"), &format!("{:?} is empty or taken by an earlier zone", zone.name), "give each zone of a site a name of its own");
+            return wrong(
+                &format!("{key}[{n}].name"),
+                &format!("{:?} is empty or taken by an earlier zone", zone.name),
+                "give each zone of a site a name of its own",
+            );
         }
         let mut aps = Vec::new();
         for ap in &zone.aps {

@@ -104,7 +104,10 @@ impl<S: Store> Pipeline<S> {
         if !asked.is_empty() {
             let unreadable = engine.fill(store.records(&asked).await?);
             if unreadable > 0 {
-                tracing::error!(records = unreadable, "records of clients in the table presence_record cannot be read; their presence begins anew: run footfall recompute");
+                tracing::error!(
+                    records = unreadable,
+                    "records of clients in the table presence_record cannot be read; their presence begins anew: run footfall recompute"
+                );
             }
         }
         let mut changes = std::mem::take(fold.presence_mut());

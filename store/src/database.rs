@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::group::{Group, LocationRow, ObservationRow, Part};
 use crate::null::Null;
 use crate::position::{JournalId, Position};
-use crate::presence::{RecordKey, Stored};
 #[cfg(feature = "postgres")]
 use crate::postgres::Postgres;
+use crate::presence::{RecordKey, Stored};
 #[cfg(feature = "sqlite")]
 use crate::sqlite::Sqlite;
 use crate::writer::{Advance, Cursor, Maintained, Store, WriteError};

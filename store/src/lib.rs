@@ -19,9 +19,9 @@ pub mod metrics;
 mod migrations;
 pub mod null;
 pub mod position;
-pub mod presence;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+pub mod presence;
 pub mod quarantine;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub mod query;

@@ -18,9 +18,9 @@ use super::evaluate::Part;
 use super::profile::Profile;
 use super::publish::{Ledger, Whose};
 use super::record::{Record, Told};
-pub use super::sites::{Settings, SiteSettings};
 use super::site::Member;
 use super::sites::Sites;
+pub use super::sites::{Settings, SiteSettings};
 use super::tidy::tidy;
 
 /// Presence of all sites under all live profiles.
@@ -204,13 +204,14 @@ impl Engine {
 
     /// Tells what changes by what was chosen.
     pub fn publish(&mut self, now_ms: i64, changes: &mut Changes) {
+        let unpublished_since = self.unpublished_since().unwrap_or(i64::MAX);
         let Self { sites, lives, ledger, before, after, .. } = self;
         for live in lives.iter_mut() {
             let chosen = std::mem::take(&mut live.chosen);
             for &slot in &chosen {
                 let site = live.slots[slot as usize].site;
                 let scope = scope(sites, live, site, changes);
-                let keep_from = sites.keep_from(site, &live.profile);
+                let keep_from = sites.keep_from(site, &live.profile, unpublished_since);
                 let client = &mut live.slots[slot as usize];
                 live.heap_bytes -= client.published.heap_bytes() + client.pending.heap_bytes();
                 let place = sites.get_mut(site);
@@ -344,7 +345,8 @@ impl Live {
         let Self { profile, slots, due, heap_bytes, publish_every_s, .. } = self;
         let client = &mut slots[slot as usize];
         let bytes = client.pending.heap_bytes();
-        let told = Told { observed_at: row.observed_at, ap, rssi_dbm: row.rssi_dbm, is_associated: !row.ssid.is_none(), is_random: row.address == Address::Local };
+        let told =
+            Told { observed_at: row.observed_at, ap, rssi_dbm: row.rssi_dbm, is_associated: !row.ssid.is_none(), is_random: row.address == Address::Local };
         if !client.pending.observe(&told, profile) {
             return;
         }

@@ -250,7 +250,11 @@ impl Part {
             windows_of(hearing, calendar, |window, mask| {
                 let mut connect = |place: Place, bits: u64| {
                     if bits & mask != 0
-                        && let Some(tally) = self.tallies.iter_mut().rev().find(|tally| tally.place == place && tally.window.start == window.start && tally.window.level == window.level)
+                        && let Some(tally) = self
+                            .tallies
+                            .iter_mut()
+                            .rev()
+                            .find(|tally| tally.place == place && tally.window.start == window.start && tally.window.level == window.level)
                         && tally.visit == visit
                     {
                         tally.flags |= CONNECTED;

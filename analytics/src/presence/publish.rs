@@ -5,9 +5,7 @@ use std::fmt::Write as _;
 use aws_lc_rs::digest::{SHA256, digest};
 use hashbrown::HashMap;
 use store::client::ClientId;
-use store::presence::{
-    COUNTS, Changes, Class, CountRow, FlowRow, Identity, Level, OccupancyRow, Place, SessionKey, SessionRow, StayRow, StaysGone,
-};
+use store::presence::{COUNTS, Changes, Class, CountRow, FlowRow, Identity, Level, OccupancyRow, Place, SessionKey, SessionRow, StayRow, StaysGone};
 
 use super::calendar::Window;
 use super::evaluate::{Part, Step};

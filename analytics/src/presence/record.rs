@@ -101,9 +101,8 @@ impl Record {
     /// Bytes of memory held beside the record itself.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        let past = self.past.as_ref().map_or(0, |past| {
-            size_of::<Past>() + past.fixtures.capacity() * size_of::<Span>() + past.days.capacity() * size_of::<DayMark>()
-        });
+        let past =
+            self.past.as_ref().map_or(0, |past| size_of::<Past>() + past.fixtures.capacity() * size_of::<Span>() + past.days.capacity() * size_of::<DayMark>());
         self.cells.capacity() * size_of::<Cell>() + self.hearings.capacity() * size_of::<Hearing>() + past
     }
 

@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA256, digest};
-use hashbrown::HashMap;
-use jiff::tz::TimeZone;
 use super::calendar::OpeningHours;
 use super::profile::Profile;
 use super::site::{Lasting, Member, Site, Zone};
+use aws_lc_rs::digest::{SHA256, digest};
+use hashbrown::HashMap;
+use jiff::tz::TimeZone;
 
 /// What an engine is made from.
 #[derive(Clone, Debug)]
@@ -228,8 +228,10 @@ impl Sites {
     }
 
     /// From which second on the records of a site must be kept whole: the start of a local day.
-    pub(super) fn keep_from(&mut self, site: u32, profile: &Profile) -> i64 {
-        let watermark = self.watermark(site, profile.lateness_s);
+    ///
+    /// What is not published yet comes a second time when the process starts anew, so nothing that is younger may be forgotten either.
+    pub(super) fn keep_from(&mut self, site: u32, profile: &Profile, unpublished_since: i64) -> i64 {
+        let watermark = self.watermark(site, profile.lateness_s).min(unpublished_since);
         let reach = profile.allowed_lateness_s + profile.gap_s + profile.max_visit_s;
         self.get_mut(site).calendar.day(watermark.saturating_sub(reach)).start
     }

@@ -106,11 +106,7 @@ pub(crate) fn tables(site: &Site, seed: u64) -> Tables {
     let mut dice = Dice(seed);
     let mut model = Model::default();
     let mut engine = Engine::new(settings(site, &mut dice));
-    let mut rows: Vec<&Observation> = site.observations.iter().filter(|row| is_stored(row)).collect();
-    for at in (1..rows.len()).rev() {
-        rows.swap(at, usize::try_from(dice.below(at as i64 + 1)).unwrap());
-    }
-    rows.sort_by_key(|row| row.received.div_euclid(disorder(site, seed)));
+    let rows = arrivals(site, seed, &mut dice);
     let mut now_ms = 0;
     let mut committed: Vec<&Observation> = Vec::new();
     let mut waiting = rows.as_slice();
@@ -150,6 +146,13 @@ fn is_stored(row: &Observation) -> bool {
 }
 
 fn absorb(engine: &mut Engine, observations: &[&Observation]) {
+    let group = group_of(observations);
+    engine.absorb(&group, &group.observations);
+    engine.next_group();
+}
+
+/// The rows of some observations, without anything else.
+pub(crate) fn group_of(observations: &[&Observation]) -> Group {
     let mut group = Group::default();
     let (receiver, network, ssid) = (group.texts.intern("mall"), group.texts.intern("N_1"), group.texts.intern("guest"));
     for row in observations {
@@ -168,8 +171,17 @@ fn absorb(engine: &mut Engine, observations: &[&Observation]) {
             address: if row.random { Address::Local } else { Address::Global },
         });
     }
-    engine.absorb(&group, &group.observations);
-    engine.next_group();
+    group
+}
+
+/// The observations that become rows, in an order in which they may arrive.
+pub(crate) fn arrivals<'s>(site: &'s Site, seed: u64, dice: &mut Dice) -> Vec<&'s Observation> {
+    let mut rows: Vec<&Observation> = site.observations.iter().filter(|row| is_stored(row)).collect();
+    for at in (1..rows.len()).rev() {
+        rows.swap(at, usize::try_from(dice.below(at as i64 + 1)).unwrap());
+    }
+    rows.sort_by_key(|row| row.received.div_euclid(disorder(site, seed)));
+    rows
 }
 
 fn commit(engine: &mut Engine, model: &mut Model, now_ms: i64, all: bool) {
@@ -185,7 +197,7 @@ fn client(number: u32) -> ClientId {
     ClientId(1 << 60 | u64::from(number))
 }
 
-fn number(client: ClientId) -> u32 {
+pub(crate) fn number(client: ClientId) -> u32 {
     u32::try_from(client.0 & 0xffff_ffff).unwrap()
 }
 
@@ -232,7 +244,7 @@ fn zones(site: &Site) -> Vec<(String, Vec<Member>)> {
     zones
 }
 
-fn settings(site: &Site, dice: &mut Dice) -> Settings {
+pub(crate) fn settings(site: &Site, dice: &mut Dice) -> Settings {
     Settings {
         profiles: vec![profile(site)],
         sites: vec![SiteSettings {
@@ -374,9 +386,10 @@ fn counts(site: &Site, model: &Model, (place, kind, a): &(Place, Kind, i64), sum
     let over = |a: f64, b: f64| (b != 0.0).then_some(a / b);
     let window = site.windows().into_iter().find(|window| window.kind == *kind && window.a == *a).expect("a window of the calendar");
     let mut lengths: Vec<i64> = if is_site {
-        let measured = model.sessions.values().filter(|row| {
-            row.class == rows::Class::Visit && row.identity != rows::Identity::LocalUnassociated && row.cut == rows::Cut::default()
-        });
+        let measured = model
+            .sessions
+            .values()
+            .filter(|row| row.class == rows::Class::Visit && row.identity != rows::Identity::LocalUnassociated && row.cut == rows::Cut::default());
         measured.filter(|row| (window.a..window.b).contains(&row.key.started_at)).map(|row| row.ended_at - row.key.started_at).collect()
     } else {
         let measured = model.stays.values().filter(|(row, at)| row.is_measured && at == place);

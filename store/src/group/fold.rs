@@ -296,7 +296,8 @@ impl Fold {
             self.see_access_point(from, told);
             let ssid = self.text(batch, told.ssid);
             let address = batch.clients[told.client as usize].mac.into();
-            let row = ObservationRow { observed_at: told.observed_at, received_at_ms: from.received_at_ms, client, source, ssid, rssi_dbm: told.rssi_dbm, address };
+            let row =
+                ObservationRow { observed_at: told.observed_at, received_at_ms: from.received_at_ms, client, source, ssid, rssi_dbm: told.rssi_dbm, address };
             let print = self.observation_print(&row);
             match self.filter.see(bucket, print, row.observed_at) {
                 Seen::New => self.now.group.observations.push(row),

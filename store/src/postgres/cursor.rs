@@ -29,7 +29,12 @@ pub(super) async fn read(connection: &mut PgConnection, journal: JournalId) -> R
 }
 
 /// Moves the cursor; `false` when it stood elsewhere.
-pub(super) async fn advance(connection: &mut PgConnection, advance: &Advance, newest_received_ms: Option<i64>, unpublished_since: Option<i64>) -> Result<bool, WriteError> {
+pub(super) async fn advance(
+    connection: &mut PgConnection,
+    advance: &Advance,
+    newest_received_ms: Option<i64>,
+    unpublished_since: Option<i64>,
+) -> Result<bool, WriteError> {
     let asked = sqlx::query(
         "UPDATE journal_cursor
          SET position = $1, turn = turn + 1, updated_at = now(), newest_received_at = greatest(newest_received_at, 'epoch'::timestamptz + $2 * interval '1 millisecond'),

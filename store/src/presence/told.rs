@@ -167,7 +167,7 @@ impl Dialect {
             #[cfg(feature = "postgres")]
             (Self::Postgres, Kind::Time) => format!("to_timestamp(g.{}::float8)", column.name),
             #[cfg(feature = "postgres")]
-            (Self::Postgres, Kind::Flag) => format!("g.{} <> 0", column.name),
+            (Self::Postgres, Kind::Flag) => format!("(g.{} <> 0)", column.name),
             _ => format!("g.{}", column.name),
         }
     }
@@ -310,14 +310,7 @@ pub(crate) static SHAPES: [Shape; 10] = [
         key: 5,
         merge: Merge::Replace { rev: false },
     },
-    Shape {
-        what: "add to counts",
-        table: "presence_count",
-        told: "told_count",
-        columns: &counted(),
-        key: 5,
-        merge: Merge::Add { from: FIXED },
-    },
+    Shape { what: "add to counts", table: "presence_count", told: "told_count", columns: &counted(), key: 5, merge: Merge::Add { from: FIXED } },
     Shape {
         what: "add to occupancy",
         table: "presence_occupancy",
@@ -367,16 +360,7 @@ const LATEST: i64 = 253_402_300_799;
 const FIXED: usize = 8;
 
 const fn counted() -> [Column; FIXED + COUNTS.len()] {
-    let fixed = [
-        number("scope"),
-        number("level"),
-        time("start_at"),
-        number("place_kind"),
-        number("place"),
-        number("day"),
-        time("opens_at"),
-        time("closes_at"),
-    ];
+    let fixed = [number("scope"), number("level"), time("start_at"), number("place_kind"), number("place"), number("day"), time("opens_at"), time("closes_at")];
     let mut columns = [number(""); FIXED + COUNTS.len()];
     let mut at = 0;
     while at < FIXED {

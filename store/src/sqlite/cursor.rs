@@ -31,7 +31,12 @@ pub(super) async fn read(connection: &mut SqliteConnection, journal: JournalId) 
 }
 
 /// Moves the cursor; `false` when it stood elsewhere.
-pub(super) async fn advance(connection: &mut SqliteConnection, advance: &Advance, newest_received_ms: Option<i64>, unpublished_since: Option<i64>) -> Result<bool, WriteError> {
+pub(super) async fn advance(
+    connection: &mut SqliteConnection,
+    advance: &Advance,
+    newest_received_ms: Option<i64>,
+    unpublished_since: Option<i64>,
+) -> Result<bool, WriteError> {
     let asked = sqlx::query(
         "UPDATE journal_cursor
          SET position = ?1, turn = turn + 1, updated_at = strftime('%Y-%m-%dT%H:%M:%SZ', 'now'),

@@ -108,8 +108,10 @@ static OBSERVATION: Shape = Shape {
     what: "write observations",
     module: Cow::Borrowed(c"told_observation"),
     declaration: Cow::Borrowed("CREATE TABLE x (observed_at, received_at, client, source, ssid, rssi)"),
-    insert: Cow::Borrowed("INSERT INTO main.observation (observed_at, received_at, client, source, ssid, rssi)
-             SELECT observed_at, received_at, client, source, ssid, rssi FROM told_observation"),
+    insert: Cow::Borrowed(
+        "INSERT INTO main.observation (observed_at, received_at, client, source, ssid, rssi)
+             SELECT observed_at, received_at, client, source, ssid, rssi FROM told_observation",
+    ),
     columns: Cow::Borrowed(&[Column::Whole, Column::Whole, Column::Whole, Column::Whole, Column::OptionalWhole, Column::Whole]),
 };
 
@@ -117,8 +119,10 @@ static LOCATION: Shape = Shape {
     what: "write locations",
     module: Cow::Borrowed(c"told_location"),
     declaration: Cow::Borrowed("CREATE TABLE x (observed_at, received_at, client, source, floor_plan, floor_plan_name, x_m, y_m, lat, lng, uncertainty_m)"),
-    insert: Cow::Borrowed("INSERT INTO main.location (observed_at, received_at, client, source, floor_plan, floor_plan_name, x_m, y_m, lat, lng, uncertainty_m)
-             SELECT observed_at, received_at, client, source, floor_plan, floor_plan_name, x_m, y_m, lat, lng, uncertainty_m FROM told_location"),
+    insert: Cow::Borrowed(
+        "INSERT INTO main.location (observed_at, received_at, client, source, floor_plan, floor_plan_name, x_m, y_m, lat, lng, uncertainty_m)
+             SELECT observed_at, received_at, client, source, floor_plan, floor_plan_name, x_m, y_m, lat, lng, uncertainty_m FROM told_location",
+    ),
     columns: Cow::Borrowed(&[
         Column::Whole,
         Column::Whole,

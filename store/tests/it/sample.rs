@@ -2,7 +2,7 @@
 
 use store::batch::Radio;
 use store::client::ClientId;
-use store::group::{Address, AccessPointRow, ClientRow, Fact, Group, LocationRow, ObservationRow, Pair, PostRow, Source};
+use store::group::{AccessPointRow, Address, ClientRow, Fact, Group, LocationRow, ObservationRow, Pair, PostRow, Source};
 use store::mac::Mac;
 use store::position::{JournalId, Position};
 use store::texts::Text;
@@ -50,7 +50,15 @@ impl Add for Group {
     /// Received 1.5 s later.
     fn observe(&mut self, at: i64, client: ClientId, source: u32, ssid: &str, rssi: i8) {
         let ssid = self.text(ssid);
-        self.observations.push(ObservationRow { observed_at: at, received_at_ms: at * 1_000 + 1_500, client, source, ssid, rssi_dbm: rssi, address: Address::Global });
+        self.observations.push(ObservationRow {
+            observed_at: at,
+            received_at_ms: at * 1_000 + 1_500,
+            client,
+            source,
+            ssid,
+            rssi_dbm: rssi,
+            address: Address::Global,
+        });
     }
 
     /// Received 1.5 s later.

@@ -1,0 +1,265 @@
+//! The views of real stores held against the definition: what the engine tells is written, the process stops and goes on from the store.
+
+use analytics::presence::engine::Engine;
+use store::database::Database;
+use store::group::{Address, CLIENT_FACTS, ClientRow, Fact, Group};
+use store::position::{JournalId, Position};
+use store::query::{Cell, Sink, query};
+use store::texts::Text;
+use store::writer::{Advance, Store};
+
+use crate::check::differences;
+use crate::engine::{arrivals, group_of, settings};
+use crate::place::Place as Room;
+use crate::random::Dice;
+use crate::rows::{COUNTS, Class, Counts, Cut, Flow, Identity, Kind, Now, Occupancy, Place, Session, Stay, Tables};
+use crate::site::{Observation, Site};
+use crate::{definition, random};
+
+#[tokio::test]
+async fn the_views_of_sqlite_are_the_definition() {
+    for seed in 1_000..1_025 {
+        hold(Room::sqlite(), seed).await;
+    }
+}
+
+#[tokio::test]
+async fn the_views_of_postgres_are_the_definition() {
+    for seed in 2_000..2_012 {
+        hold(Room::postgres(), seed).await;
+    }
+}
+
+async fn hold(room: Room, seed: u64) {
+    let mut site = random::site(seed);
+    fill(&room, &site, seed).await;
+    let until = ask(&room, "SELECT DISTINCT data_until FROM hourly").await;
+    site.now_at = until.iter().map(|row| time(&row[0])).collect();
+    let wrong = differences(&only_listed(definition::tables(&site)), &tables(&room, &site).await);
+    assert!(wrong.is_empty(), "seed {seed}\n{}", wrong.join("\n"));
+}
+
+/// What views list: visits and their stays, and whether a visit was connected.
+fn only_listed(tables: Tables) -> Tables {
+    let sessions: Vec<Session> = tables.sessions.into_iter().filter(|session| session.class == Class::Visit).collect();
+    let is_visit = |stay: &Stay| sessions.iter().any(|session| (session.client, session.started) == (stay.client, stay.started));
+    let stays = tables.stays.into_iter().filter(is_visit).collect();
+    let sessions = sessions.into_iter().map(|session| Session { connected_at: session.connected_at.map(|_| 1), ..session }).collect();
+    Tables { sessions, stays, ..tables }
+}
+
+/// Writes a site's observations in commits, and stops now and then.
+async fn fill(room: &Room, site: &Site, seed: u64) {
+    let mut dice = Dice(seed);
+    let arrivals = arrivals(site, seed, &mut dice);
+    let (mut store, mut engine, mut at) = begin(room, site, &mut dice).await;
+    let mut now_ms = 0;
+    let mut waiting = arrivals.as_slice();
+    loop {
+        let size = usize::try_from(1 + dice.below(20)).unwrap().min(waiting.len());
+        let (piece, rest) = waiting.split_at(size);
+        now_ms += dice.below(90_000);
+        let mut group = group_of(piece);
+        add_clients(&mut group, piece);
+        engine.absorb(&group, &group.observations);
+        engine.next_group();
+        let keys = engine.prepare(now_ms, rest.is_empty());
+        let bodies = store.records(&keys).await.unwrap();
+        assert_eq!(engine.fill(bodies), 0);
+        engine.publish(now_ms, &mut group.presence);
+        store.write(&group, &at).await.unwrap();
+        at = Advance { from: at.to, to: at.to.next(), turn: at.turn + 1, ..at };
+        if rest.is_empty() {
+            return;
+        }
+        waiting = rest;
+        if dice.one_in(9) {
+            (store, engine, at) = begin(room, site, &mut dice).await;
+        }
+    }
+}
+
+async fn begin(room: &Room, site: &Site, dice: &mut Dice) -> (Database, Engine, Advance) {
+    let mut store = room.store().await;
+    let cursor = store.adopt(JOURNAL, Position::FIRST).await.unwrap();
+    let mut engine = Engine::new(settings(site, dice));
+    let stored = store.presence(JOURNAL).await.unwrap();
+    assert!(engine.recall(&stored.scopes).is_empty());
+    if let Some(since) = stored.unpublished_since {
+        let mut take_in = |group: &Group| {
+            let rows: Vec<_> = group.observations.iter().filter(|row| row.observed_at >= since).copied().collect();
+            engine.absorb(group, &rows);
+            engine.next_group();
+        };
+        store.recent(since, &mut take_in).await.unwrap();
+    }
+    let at = Advance { journal: JOURNAL, epoch: cursor.epoch, from: cursor.position, to: cursor.position.next(), turn: cursor.turn };
+    (store, engine, at)
+}
+
+/// The rows of clients, which say what kind of address each has.
+fn add_clients(group: &mut Group, observations: &[&Observation]) {
+    let receiver = group.texts.intern("mall");
+    let mut rows: Vec<ClientRow> = Vec::new();
+    for (row, told) in group.observations.iter().zip(observations) {
+        let radio = group.sources[row.source as usize].radio;
+        if !rows.iter().any(|known| known.client == row.client && known.radio == radio) {
+            rows.push(ClientRow {
+                receiver,
+                client: row.client,
+                radio,
+                random_address: Some(row.address == Address::Local),
+                group_address: false,
+                facts: [Fact { text: Text::NONE, at: 0 }; CLIENT_FACTS.len()],
+                first_seen: told.t,
+                last_seen: told.t,
+            });
+        }
+    }
+    group.clients = rows;
+}
+
+async fn tables(room: &Room, site: &Site) -> Tables {
+    let mut tables = Tables::default();
+    let visits = "SELECT client, started_at, ended_at, dwell_s, minutes, associated, identity, is_returning, cut FROM visits ORDER BY 1, 2";
+    for row in ask(room, visits).await {
+        let (started, ended) = (time(&row[1]), time(&row[2]));
+        assert_eq!(whole(&row[3]), ended - started);
+        tables.sessions.push(Session {
+            client: client(&row[0]),
+            started,
+            ended,
+            minutes: whole(&row[4]),
+            class: Class::Visit,
+            identity: match text(&row[6]) {
+                "global" => Identity::Global,
+                "local_assoc" => Identity::LocalAssoc,
+                _ => Identity::LocalUnassoc,
+            },
+            connected_at: (whole(&row[5]) == 1).then_some(1),
+            is_returning: optional(&row[7]).map(|is| is > 0.0),
+            cut: match &row[8] {
+                Cell::Text(cut) if cut == "start" => Some(Cut::Start),
+                Cell::Text(cut) if cut == "end" => Some(Cut::End),
+                Cell::Text(_) => Some(Cut::Both),
+                _ => None,
+            },
+        });
+    }
+    tables.stays = stays(room).await;
+    for row in ask(room, "SELECT place_kind, place, minute, devices, connected FROM occupancy ORDER BY 1, 2, 3").await {
+        tables.occupancy.push(Occupancy { place: place_of(&row[0], &row[1]), minute: time(&row[2]), devices: whole(&row[3]), connected: whole(&row[4]) });
+    }
+    tables.counts = counts(room, site).await;
+    let node = |cell: &Cell| match text(cell) {
+        "outside" => Place::Outside,
+        "unlocated" => Place::Unlocated,
+        ap => Place::Ap(ap.to_owned()),
+    };
+    for row in ask(room, "SELECT from_place, to_place, hour, transitions FROM flow ORDER BY 1, 2, 3").await {
+        tables.flow.push(Flow { from: node(&row[0]), to: node(&row[1]), hour: time(&row[2]), transitions: whole(&row[3]) });
+    }
+    for row in ask(room, "SELECT place_kind, place, data_until, devices, connected FROM now ORDER BY 1, 2, 3").await {
+        tables.now.push(Now { t: time(&row[2]), place: place_of(&row[0], &row[1]), devices: whole(&row[3]), connected: whole(&row[4]) });
+    }
+    tables
+}
+
+async fn stays(room: &Room) -> Vec<Stay> {
+    let sql = "SELECT s.place_kind, s.place, v.client, v.started_at, s.started_at, s.ended_at FROM stays s JOIN visits v ON v.visit_id = s.visit_id
+               ORDER BY 3, 4, CASE s.place_kind WHEN 'zone' THEN s.place ELSE '' END, 5, 6";
+    let mut stays = Vec::new();
+    let mut last: Option<(u32, i64, Option<Place>)> = None;
+    let mut seq = 0;
+    for row in ask(room, sql).await {
+        let place = place_of(&row[0], &row[1]);
+        let (client, started) = (client(&row[2]), time(&row[3]));
+        let run = (client, started, if let Place::Zone(_) = &place { Some(place.clone()) } else { None });
+        seq = if last.as_ref() == Some(&run) { seq + 1 } else { 1 };
+        last = Some(run);
+        stays.push(Stay { client, started, seq, place, a: time(&row[4]), b: time(&row[5]) });
+    }
+    stays
+}
+
+async fn counts(room: &Room, site: &Site) -> Vec<Counts> {
+    let days: Vec<_> = site.windows().into_iter().filter(|window| window.kind == Kind::Day).collect();
+    let mut counts = Vec::new();
+    for (view, label, kind) in [("hourly", "hour", Kind::Hour), ("daily", "day", Kind::Day)] {
+        for row in ask(room, &format!("SELECT place_kind, place, {label}, {} FROM {view} ORDER BY 1, 2, 3", COUNTS.join(", "))).await {
+            let a = match kind {
+                Kind::Hour => time(&row[2]),
+                Kind::Day => {
+                    let number = i64::from(EPOCH.until(text(&row[2]).parse::<jiff::civil::Date>().unwrap()).unwrap().get_days());
+                    days.iter().find(|window| window.n == number).expect("a day of the calendar").a
+                }
+            };
+            let mut values = [None; COUNTS.len()];
+            values.iter_mut().zip(&row[3..]).for_each(|(value, cell)| *value = optional(cell));
+            counts.push(Counts { place: place_of(&row[0], &row[1]), kind, a, values });
+        }
+    }
+    counts
+}
+
+fn place_of(kind: &Cell, place: &Cell) -> Place {
+    match text(kind) {
+        "site" => Place::Site,
+        "ap" => Place::Ap(text(place).to_owned()),
+        "zone" => Place::Zone(text(place).to_owned()),
+        "unlocated" => Place::Unlocated,
+        other => panic!("no kind of place: {other}"),
+    }
+}
+
+fn client(cell: &Cell) -> u32 {
+    u32::from_str_radix(&text(cell)[8..], 16).unwrap()
+}
+
+fn time(cell: &Cell) -> i64 {
+    text(cell).parse::<jiff::Timestamp>().unwrap().as_second()
+}
+
+fn text(cell: &Cell) -> &str {
+    if let Cell::Text(text) = cell { text } else { panic!("{cell:?} is no text") }
+}
+
+fn whole(cell: &Cell) -> i64 {
+    match cell {
+        Cell::Integer(number) => *number,
+        Cell::Bool(is) => i64::from(*is),
+        Cell::Decimal(text) => text.parse().unwrap(),
+        other => panic!("{other:?} is no whole number"),
+    }
+}
+
+fn optional(cell: &Cell) -> Option<f64> {
+    match cell {
+        Cell::Null => None,
+        Cell::Number(number) => Some(*number),
+        other => Some(whole(other) as f64),
+    }
+}
+
+async fn ask(room: &Room, sql: &str) -> Vec<Vec<Cell>> {
+    let mut rows = Rows::default();
+    query(&room.url, sql, &mut rows).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    rows.0
+}
+
+#[derive(Default)]
+struct Rows(Vec<Vec<Cell>>);
+
+impl Sink for Rows {
+    fn columns(&mut self, _: Vec<String>) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn row(&mut self, cells: Vec<Cell>) -> std::io::Result<()> {
+        self.0.push(cells);
+        Ok(())
+    }
+}
+
+const JOURNAL: JournalId = JournalId([7; 16]);
+const EPOCH: jiff::civil::Date = jiff::civil::date(1970, 1, 1);
