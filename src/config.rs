@@ -166,6 +166,16 @@ pub(crate) enum Personal {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Retention {
     pub(crate) observations: Span,
+    pub(crate) visits: Span,
+    pub(crate) occupancy: Span,
+    pub(crate) counts: Span,
+}
+
+impl Retention {
+    /// For how long the tables of presence keep rows. What is known of clients is kept for as short as the days of loyalty allow.
+    pub(crate) fn presence(&self) -> store::presence::Keep {
+        store::presence::Keep { visits: self.visits.0, occupancy: self.occupancy.0, counts: self.counts.0, records: Duration::ZERO }
+    }
 }
 
 /// The process itself.
@@ -257,7 +267,8 @@ impl Default for Privacy {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { observations: Span(Duration::from_secs(7 * 86_400)) }
+        let days = |days: u64| Span(Duration::from_secs(days * 86_400));
+        Self { observations: days(7), visits: days(90), occupancy: days(90), counts: days(760) }
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use store::key::Key;
 
-use crate::config::{Clients, Config, Hidden};
+use crate::config::{Config, Hidden};
 use crate::failure::{Code, Failure};
 
 /// The keys of one data directory.
@@ -15,8 +15,8 @@ pub(crate) struct Keys {
     pub(crate) journal: Key,
     /// Turns addresses into pseudonyms.
     pub(crate) client: Key,
-    /// Since when clients are known by it, seconds since 1970: nobody can be known to return from before. The least there is when addresses
-    /// themselves are kept, or when the key came from elsewhere.
+    /// Since when clients are known here, seconds since 1970: nobody can be known to return from before. The least there is when both keys came
+    /// from elsewhere.
     pub(crate) born_at: i64,
 }
 
@@ -30,8 +30,9 @@ impl Keys {
         // Both keys are made in one start: when the journal's is there, the client's was too.
         let client =
             open_key(&dir.join("client.key"), config.privacy.key.as_ref(), journal_is_used, "every client in the database would get another pseudonym")?;
-        let is_ours = config.privacy.clients == Clients::Pseudonym && config.privacy.key.is_none();
-        let born_at = if is_ours { made_at(&dir.join("client.key"))? } else { i64::MIN };
+        // Where the clients' key came from elsewhere or names nobody, the first start of this data directory stands for its making.
+        let made = [("client.key", &config.privacy.key), ("journal.key", &config.journal.key)].into_iter().find(|(_, told)| told.is_none());
+        let born_at = made.map_or(Ok(i64::MIN), |(file, _)| made_at(&dir.join(file)))?;
         Ok(Self { journal, client, born_at })
     }
 

@@ -17,7 +17,7 @@ use store::journal::Journal;
 use store::position::Position;
 use store::quarantine::Quarantine;
 use store::repeat::RepeatFilter;
-use store::writer::{Advance, Class, Cursor, Store, WriteError};
+use store::writer::{Advance, Class, Cursor, Maintained, Store, WriteError};
 use tokio::sync::watch;
 
 mod backoff;
@@ -41,6 +41,7 @@ pub(crate) struct Settings {
     pub(crate) presence: presence::engine::Settings,
     pub(crate) rows_max: usize,
     pub(crate) retention: Duration,
+    pub(crate) keep_presence: store::presence::Keep,
     pub(crate) now_ms: fn() -> i64,
     /// The key of the repeat filter: random, of this process alone.
     pub(crate) filter_key: (u64, u64),
@@ -76,6 +77,7 @@ pub(crate) struct Pipeline<S> {
     hand: Hand,
     rules: Rules,
     retention: Duration,
+    keep_presence: store::presence::Keep,
     now_ms: fn() -> i64,
     report: Arc<Report>,
     stop: watch::Receiver<bool>,
@@ -89,7 +91,7 @@ pub(crate) struct Pipeline<S> {
 impl<S: Store> Pipeline<S> {
     /// A pipeline that has not touched its store yet.
     pub(crate) fn new(store: S, journal: Arc<Journal>, quarantine: Quarantine, settings: Settings, report: Arc<Report>, stop: watch::Receiver<bool>) -> Self {
-        let Settings { pseudonyms, keep, presence, rows_max, retention, now_ms, filter_key, reuse } = settings;
+        let Settings { pseudonyms, keep, presence, rows_max, retention, keep_presence, now_ms, filter_key, reuse } = settings;
         let rules = Rules { pseudonyms, keep, presence, filter_key };
         let source = Source::new(Arc::clone(&journal));
         Self {
@@ -100,6 +102,7 @@ impl<S: Store> Pipeline<S> {
             hand: Hand::default(),
             rules,
             retention,
+            keep_presence,
             now_ms,
             report,
             stop,
@@ -170,12 +173,13 @@ impl<S: Store> Pipeline<S> {
         let since = self.gather.fold.start(newest.div_euclid(1_000));
         let Self { store, gather: Gather { fold, engine, .. }, .. } = self;
         let stored = store.presence(self.journal.id()).await?;
-        for scope in engine.recall(&stored.scopes) {
-            tracing::warn!(
-                profile = &*scope.profile,
-                site = &*scope.site,
-                "the profile, the time zone or the zones of this site are not those that its rows were made by: run footfall recompute"
+        if let Some(scope) = engine.recall(&stored.scopes).first() {
+            let message = format!(
+                "the rows of site {:?} under profile {:?} were made with other values, time zone, opening hours or zones than are configured now, and the two \
+                 cannot be added up: put the configuration back, or give the site another name or the profile another version",
+                scope.site, scope.profile
             );
+            return Err(WriteError::new(Class::Schema, message));
         }
         // What was not published yet is taken in again, from the rows themselves.
         let unpublished = stored.unpublished_since.unwrap_or(i64::MAX);
@@ -265,7 +269,7 @@ impl<S: Store> Pipeline<S> {
         if now < self.maintained_ms.saturating_add(MAINTENANCE_EVERY.as_millis() as i64) {
             return false;
         }
-        match self.store.maintain(now, self.retention).await {
+        match self.tend_store(now).await {
             Ok(done) => {
                 self.maintained_ms = if done.more { i64::MIN } else { now };
                 metrics::gauge!(crate::metrics::STORE_DEFAULT_PARTITION_ROWS).set(done.default_partition_rows as f64);
@@ -287,6 +291,12 @@ impl<S: Store> Pipeline<S> {
                 false
             }
         }
+    }
+
+    async fn tend_store(&mut self, now: i64) -> Result<Maintained, WriteError> {
+        let done = self.store.maintain(now, self.retention).await?;
+        let more = self.store.tend(now, &self.keep_presence).await?;
+        Ok(Maintained { more: done.more || more, ..done })
     }
 
     /// Counts and reports an error, then waits before the next try. Breaks when it is time to stop.

@@ -208,6 +208,7 @@ fn pipeline_settings(config: &Config, keys: &Keys, ingress: &Arc<Ingress<Arc<Jou
         presence: config.presence_settings(keys.born_at).map_err(|(key, what, remedy)| Failure::new(Code::Usage, format!("{key}: {what}; {remedy}")))?,
         rows_max: config.pipeline.rows,
         retention: config.retention.observations.0,
+        keep_presence: config.retention.presence(),
         now_ms,
         filter_key: (u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes([i, j, k, l, m, n, o, p])),
         reuse: Box::new({

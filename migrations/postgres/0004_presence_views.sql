@@ -110,7 +110,7 @@ SELECT
     n.new_visitors,
     n.returning_visitors,
     n.unknown_visitors,
-    least(1.0, coalesce(m.minutes, 0) / nullif(CASE WHEN least(n.closes_at, c.watermark) > n.opens_at THEN (extract(epoch FROM least(n.closes_at, c.watermark) - n.opens_at)::bigint) / 60.0 END, 0))::float8 AS coverage,
+    CASE WHEN least(n.closes_at, c.watermark) > n.opens_at THEN least(1.0, coalesce(m.minutes, 0) / ((extract(epoch FROM least(n.closes_at, c.watermark) - n.opens_at)::bigint) / 60.0)) END::float8 AS coverage,
     coalesce(n.closes_at <= c.final_until, false) AS final,
     c.watermark AS data_until
 FROM presence_count n
@@ -179,7 +179,7 @@ SELECT
     n.new_visitors,
     n.returning_visitors,
     n.unknown_visitors,
-    least(1.0, coalesce(m.minutes, 0) / nullif(CASE WHEN least(n.closes_at, c.watermark) > n.opens_at THEN (extract(epoch FROM least(n.closes_at, c.watermark) - n.opens_at)::bigint) / 60.0 END, 0))::float8 AS coverage,
+    CASE WHEN least(n.closes_at, c.watermark) > n.opens_at THEN least(1.0, coalesce(m.minutes, 0) / ((extract(epoch FROM least(n.closes_at, c.watermark) - n.opens_at)::bigint) / 60.0)) END::float8 AS coverage,
     coalesce(n.closes_at <= c.final_until, false) AS final,
     c.watermark AS data_until
 FROM presence_count n

@@ -83,7 +83,7 @@ SELECT
     n.new_visitors AS new_visitors, -- visitors whose first visit in the window was new
     n.returning_visitors AS returning_visitors, -- visitors whose first visit in the window was returning
     n.unknown_visitors AS unknown_visitors, -- visitors of whom that cannot be known
-    min(1.0, coalesce(m.minutes, 0) / nullif(CASE WHEN min(n.closes_at, c.watermark) > n.opens_at THEN (min(n.closes_at, c.watermark) - n.opens_at) / 60.0 END, 0)) AS coverage, -- minutes with a post of the site, of those up to data_until
+    CASE WHEN min(n.closes_at, c.watermark) > n.opens_at THEN min(1.0, coalesce(m.minutes, 0) / ((min(n.closes_at, c.watermark) - n.opens_at) / 60.0)) END AS coverage, -- minutes with a post of the site, of those up to data_until
     coalesce(n.closes_at <= c.final_until, 0) AS final, -- whether nothing can change it any more
     strftime('%Y-%m-%dT%H:%M:%SZ', c.watermark, 'unixepoch') AS data_until -- up to where everything is told
 FROM presence_count n
@@ -122,7 +122,7 @@ SELECT
     n.new_visitors AS new_visitors, -- visitors whose first visit in the window was new
     n.returning_visitors AS returning_visitors, -- visitors whose first visit in the window was returning
     n.unknown_visitors AS unknown_visitors, -- visitors of whom that cannot be known
-    min(1.0, coalesce(m.minutes, 0) / nullif(CASE WHEN min(n.closes_at, c.watermark) > n.opens_at THEN (min(n.closes_at, c.watermark) - n.opens_at) / 60.0 END, 0)) AS coverage, -- minutes with a post of the site, of those up to data_until
+    CASE WHEN min(n.closes_at, c.watermark) > n.opens_at THEN min(1.0, coalesce(m.minutes, 0) / ((min(n.closes_at, c.watermark) - n.opens_at) / 60.0)) END AS coverage, -- minutes with a post of the site, of those up to data_until
     coalesce(n.closes_at <= c.final_until, 0) AS final, -- whether nothing can change it any more
     strftime('%Y-%m-%dT%H:%M:%SZ', c.watermark, 'unixepoch') AS data_until -- up to where everything is told
 FROM presence_count n

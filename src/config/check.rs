@@ -142,8 +142,14 @@ impl Config {
         if self.pipeline.tail.0 == 0 || self.pipeline.rows == 0 {
             return wrong("pipeline", "tail and rows cannot be 0", "leave them out to take the defaults");
         }
-        if self.retention.observations.0.as_secs() < 3_600 {
-            return wrong("retention.observations", &format!("{} is less than an hour", self.retention.observations), "take 1h or more");
+        let retention = &self.retention;
+        if retention.observations.0.as_secs() < 3_600 {
+            return wrong("retention.observations", &format!("{} is less than an hour", retention.observations), "take 1h or more");
+        }
+        for (key, span) in [("visits", retention.visits), ("occupancy", retention.occupancy), ("counts", retention.counts)] {
+            if span.0.as_secs() < 2 * 86_400 {
+                return wrong(&format!("retention.{key}"), &format!("{span} is less than two days, in which rows may still change"), "take 2d or more");
+            }
         }
         for (key, secret) in [("journal.key", &journal.key), ("privacy.key", &self.privacy.key)] {
             if secret.as_ref().is_some_and(|secret| store::key::Key::from_hex(secret.reveal()).is_none()) {

@@ -106,7 +106,7 @@ impl<S: Store> Pipeline<S> {
             if unreadable > 0 {
                 tracing::error!(
                     records = unreadable,
-                    "records of clients in the table presence_record cannot be read; their presence begins anew: run footfall recompute"
+                    "records of clients in the table presence_record cannot be read: what these clients did before is counted a second time if it changes"
                 );
             }
         }
@@ -188,7 +188,7 @@ impl<S: Store> Pipeline<S> {
                 Ok(Some(cursor)) if cursor.epoch < advance.epoch => return Reread::Ended(Drained::Rewound(cursor.position)),
                 Ok(Some(cursor)) if cursor == advance.start() => return Reread::Untouched,
                 Ok(Some(cursor)) if cursor == advance.end() => return Reread::Committed,
-                Ok(Some(cursor)) if cursor.turn < advance.turn => return Reread::Ended(Drained::Rewound(cursor.position)),
+                Ok(Some(cursor)) if cursor.position < advance.from || cursor.turn < advance.turn => return Reread::Ended(Drained::Rewound(cursor.position)),
                 Ok(Some(_)) => return Reread::Ended(Drained::Fenced),
                 Ok(None) => WriteError::new(
                     Class::Schema,

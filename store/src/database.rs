@@ -7,7 +7,7 @@ use crate::null::Null;
 use crate::position::{JournalId, Position};
 #[cfg(feature = "postgres")]
 use crate::postgres::Postgres;
-use crate::presence::{RecordKey, Stored};
+use crate::presence::{Keep, RecordKey, Stored};
 #[cfg(feature = "sqlite")]
 use crate::sqlite::Sqlite;
 use crate::writer::{Advance, Cursor, Maintained, Store, WriteError};
@@ -106,6 +106,10 @@ impl Store for Database {
 
     async fn records(&mut self, keys: &[RecordKey]) -> Result<Vec<Vec<u8>>, WriteError> {
         either!(self, store => store.records(keys).await)
+    }
+
+    async fn tend(&mut self, now_ms: i64, keep: &Keep) -> Result<bool, WriteError> {
+        either!(self, store => store.tend(now_ms, keep).await)
     }
 
     async fn maintain(&mut self, now_ms: i64, keep: Duration) -> Result<Maintained, WriteError> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::group::{Group, LocationRow, ObservationRow, Part};
 use crate::position::{JournalId, Position};
-use crate::presence::{RecordKey, Stored};
+use crate::presence::{Keep, RecordKey, Stored};
 use crate::writer::{Advance, Class, Cursor, Maintained, Store, WriteError};
 
 /// Takes every group and forgets it.
@@ -69,6 +69,10 @@ impl Store for Null {
 
     async fn records(&mut self, keys: &[RecordKey]) -> Result<Vec<Vec<u8>>, WriteError> {
         Ok(vec![Vec::new(); keys.len()])
+    }
+
+    async fn tend(&mut self, _: i64, _: &Keep) -> Result<bool, WriteError> {
+        Ok(false)
     }
 
     async fn maintain(&mut self, _: i64, _: Duration) -> Result<Maintained, WriteError> {

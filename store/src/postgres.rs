@@ -13,7 +13,8 @@ use crate::dictionary::{Absent, Ids, Learned, Wanted, newest_received_ms, resolv
 use crate::group::{Group, LocationRow, ObservationRow, Part};
 use crate::migrations;
 use crate::position::{JournalId, Position};
-use crate::presence::{RecordKey, Stored};
+use crate::presence::told::Dialect;
+use crate::presence::{Keep, RecordKey, Stored, tend};
 use crate::upsert;
 use crate::writer::{Advance, Class, Cursor, Maintained, Store, WriteError};
 
@@ -189,6 +190,17 @@ impl Store for Postgres {
         let records = presence::records(&mut session.connection, keys).await?;
         self.session = Some(session);
         Ok(records)
+    }
+
+    async fn tend(&mut self, now_ms: i64, keep: &Keep) -> Result<bool, WriteError> {
+        let mut session = self.take()?;
+        let mut more = false;
+        for tended in tend::steps(Dialect::Postgres, now_ms, keep) {
+            let done = step(tended.what, STEP_TIMEOUT, sqlx::raw_sql(AssertSqlSafe(tended.sql)).execute(&mut session.connection)).await?;
+            more |= tended.is_bounded && done.rows_affected() >= tend::STEP_ROWS;
+        }
+        self.session = Some(session);
+        Ok(more)
     }
 
     async fn maintain(&mut self, now_ms: i64, keep: Duration) -> Result<Maintained, WriteError> {

@@ -4,7 +4,10 @@
 //! replaced. Nothing here knows what the numbers mean: the engine that makes them does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(crate) mod tend;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) mod told;
 
@@ -66,6 +69,12 @@ impl Changes {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The main profile, when one of its scopes is told by this process for the first time: another may have been it before.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub(crate) fn told_first(&self) -> Option<&str> {
+        self.members_of.iter().map(|&scope| &self.scopes[scope as usize]).find(|scope| scope.is_main).map(|scope| &*scope.profile)
     }
 
     /// Forgets everything and keeps the memory.
@@ -390,4 +399,17 @@ pub struct Stored {
     pub scopes: Vec<Scope>,
     /// As it was committed last.
     pub unpublished_since: Option<i64>,
+}
+
+/// For how long the tables of presence keep rows, from the time that each row is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Keep {
+    /// Visits, bounces and stays.
+    pub visits: Duration,
+    /// Occupancy.
+    pub occupancy: Duration,
+    /// Counts of hours and days, flow and coverage.
+    pub counts: Duration,
+    /// What is known of clients, since they were observed last; 30 days at least.
+    pub records: Duration,
 }

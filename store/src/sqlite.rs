@@ -16,7 +16,8 @@ use crate::dictionary::{Absent, Ids, Learned, Wanted, newest_received_ms, resolv
 use crate::group::{Group, LocationRow, ObservationRow, Part};
 use crate::migrations;
 use crate::position::{JournalId, Position};
-use crate::presence::{RecordKey, Stored};
+use crate::presence::told::Dialect;
+use crate::presence::{Keep, RecordKey, Stored, tend};
 use crate::upsert;
 use crate::writer::{Advance, Class, Cursor, Maintained, Store, WriteError};
 
@@ -218,6 +219,18 @@ impl Store for Sqlite {
         let records = presence::records(&mut connection.driver, keys).await?;
         self.connection = Some(connection);
         Ok(records)
+    }
+
+    async fn tend(&mut self, now_ms: i64, keep: &Keep) -> Result<bool, WriteError> {
+        let mut connection = self.take()?;
+        let mut more = false;
+        for tended in tend::steps(Dialect::Sqlite, now_ms, keep) {
+            let done = step(tended.what, sqlx::query(AssertSqlSafe(tended.sql)).execute(&mut connection.driver)).await?;
+            more |= tended.is_bounded && done.rows_affected() >= tend::STEP_ROWS;
+        }
+        self.check_name()?;
+        self.connection = Some(connection);
+        Ok(more)
     }
 
     async fn maintain(&mut self, now_ms: i64, keep: Duration) -> Result<Maintained, WriteError> {

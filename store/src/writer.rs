@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::group::{Group, LocationRow, ObservationRow, Part};
 use crate::position::{JournalId, Position};
-use crate::presence::{RecordKey, Stored};
+use crate::presence::{Keep, RecordKey, Stored};
 
 /// A database that takes groups of rows, each exactly once.
 ///
@@ -67,6 +67,10 @@ pub trait Store: Send + 'static {
     /// Housekeeping: makes partitions ahead, drops what is older than `keep` by its day received (SQLite: one small step of
     /// deleting), and looks whether the default partition is empty.
     fn maintain(&mut self, now_ms: i64, keep: Duration) -> impl Future<Output = Result<Maintained, WriteError>> + Send;
+
+    /// Housekeeping of presence: percentiles and finality of windows that have closed, and one small step of deleting what is older than it is
+    /// kept. Says whether more is waiting.
+    fn tend(&mut self, now_ms: i64, keep: &Keep) -> impl Future<Output = Result<bool, WriteError>> + Send;
 }
 
 /// How far a journal has been applied to the store.

@@ -172,7 +172,9 @@ impl Part {
         let is_measured = !cut_start && !cut_end;
         let mut each = |window: Window| {
             let is_in = |at: i64| window.from <= at && at < window.to;
-            let overlaps = stay.start < window.to && (stay.end > window.from || stay.start >= window.from);
+            // A window that opening hours leave nothing of holds nobody.
+            let is_open = window.from < window.to;
+            let overlaps = is_open && stay.start < window.to && (stay.end > window.from || stay.start >= window.from);
             let ends_in = is_in(stay.end);
             if !overlaps && !ends_in {
                 return;

@@ -32,6 +32,10 @@ pub(super) async fn write(connection: &mut PgConnection, encoder: &mut Encoder, 
         return Ok(());
     }
     let scopes = write_scopes(connection, &changes.scopes).await?;
+    if let Some(main) = changes.told_first() {
+        let asked = sqlx::query("UPDATE presence_scope SET is_main = false WHERE is_main AND profile <> $1").bind(main);
+        step("write scopes", STEP_TIMEOUT, asked.execute(&mut *connection)).await?;
+    }
     let zones = write_zones(connection, &changes.zones).await?;
     let mut packer = Packer::new(changes, &scopes, &zones);
     for (number, (shape, statements)) in SHAPES.iter().zip(STATEMENTS.iter()).enumerate() {

@@ -20,6 +20,10 @@ pub(super) async fn write(open: &mut Open, changes: &Changes) -> Result<(), Writ
     }
     let Open { driver: connection, told } = open;
     let scopes = write_scopes(connection, &changes.scopes).await?;
+    if let Some(main) = changes.told_first() {
+        let asked = sqlx::query("UPDATE presence_scope SET is_main = 0 WHERE is_main AND profile <> ?").bind(main);
+        step("write scopes", asked.execute(&mut *connection)).await?;
+    }
     let zones = write_zones(connection, &changes.zones).await?;
     let mut packer = Packer::new(changes, &scopes, &zones);
     for number in 0..SHAPES.len() {

@@ -1,0 +1,119 @@
+//! A simulated day, with kill -9 again and again and a database that goes away, ends with the presence rows of an undisturbed one.
+
+use std::process::Child;
+
+use serde_json::Value;
+
+use crate::cluster::Cluster;
+use crate::dice::{Dice, is_long, rounds};
+use crate::harness::{Served, Site, finish};
+use crate::load::{PLAIN, wait_for_posts};
+
+/// The same people walk about at each run.
+const WORLD: [&str; 17] =
+    ["--version", "3", "--radio", "wifi", "--retry", "--seed", "11", "--sites", "3", "--aps", "4", "--clients", "12", "--minutes", "1320", "--speed", "5280"];
+/// Rows of clients stand under their address, and every client is published again within a second.
+const PRESENCE: &str = "[presence]\npublish_every = \"1s\"\n";
+
+fn simulate(site: &Site, served: &Served, start: &str) -> Child {
+    site.simulate(served, &[&WORLD[..], &["--start", start]].concat())
+}
+
+/// Yesterday, so late that all of it is still on time.
+fn start() -> String {
+    let now = jiff::Timestamp::now().as_second();
+    jiff::Timestamp::from_second((now - 23 * 3_600).div_euclid(3_600) * 3_600).unwrap().to_string()
+}
+
+/// All that the set of observations decides, in order.
+fn rows(site: &Site) -> Vec<Vec<Value>> {
+    [
+        "SELECT visit_id, site, client, started_at, ended_at, dwell_s, minutes, CASE WHEN associated THEN 1 ELSE 0 END AS associated, identity, cut
+         FROM visits",
+        "SELECT visit_id, site, place_kind, place, started_at, ended_at FROM stays",
+        "SELECT site, place_kind, place, minute, devices, connected FROM occupancy",
+        "SELECT site, place_kind, place, hour, seen, entered, visitors, connected, visits, exits, bounces, dwell_total, dwell_avg, dwell_p50, dwell_p90,
+                new_visitors, returning_visitors, unknown_visitors FROM hourly",
+        "SELECT site, place_kind, place, day, seen, entered, visitors, connected, visits, exits, bounces, dwell_total, dwell_avg, dwell_p50, dwell_p90,
+                new_visitors, returning_visitors, unknown_visitors FROM daily",
+        "SELECT site, from_place, to_place, hour, transitions FROM flow",
+    ]
+    .map(|sql| {
+        let mut rows = site.query(sql);
+        // Two databases sort texts in two ways.
+        rows.sort_by_cached_key(Value::to_string);
+        rows
+    })
+    .to_vec()
+}
+
+/// The rows when nothing happens.
+fn undisturbed(site: &Site, start: &str) -> Vec<Vec<Value>> {
+    let served = site.serve();
+    finish(simulate(site, &served, start));
+    served.wait_until_applied();
+    served.stop();
+    rows(site)
+}
+
+fn hold(expected: &[Vec<Value>], found: &[Vec<Value>]) {
+    let (visits, stays) = (expected[0].len(), expected[1].len());
+    assert!(visits > 300 && stays > visits, "{visits} visits and {stays} stays show little");
+    for (expected, found) in expected.iter().zip(found) {
+        let differs = expected.iter().zip(found).position(|(one, other)| one != other);
+        assert!(differs.is_none(), "{:?} became {:?}", expected[differs.unwrap()], found[differs.unwrap()]);
+        assert_eq!(expected.len(), found.len());
+    }
+}
+
+/// Kills until the simulator is at its end, at drawn moments; `trouble` does more between two lives.
+fn disturbed(site: &Site, start: &str, dice: &mut Dice, mut trouble: impl FnMut(&Served, u32)) -> u32 {
+    site.keep_address();
+    let mut served = site.serve();
+    let mut day = simulate(site, &served, start);
+    let mut kills = 0;
+    let kills_max = if is_long() { 40 } else { 6 };
+    while kills < kills_max && day.try_wait().unwrap().is_none() {
+        trouble(&served, kills);
+        wait_for_posts(&served, 20 + dice.below(300));
+        served.kill();
+        kills += 1;
+        served = site.serve();
+    }
+    finish(day);
+    served.wait_until_applied();
+    served.stop();
+    kills
+}
+
+#[test]
+fn a_day_of_kills_on_sqlite_ends_with_the_rows_of_a_quiet_one() {
+    let start = start();
+    let expected = undisturbed(&Site::sqlite_with(&format!("{PLAIN}{PRESENCE}")), &start);
+    for mut dice in rounds("kills of a day on SQLite", 1, 4) {
+        let site = Site::sqlite_with(&format!("{PLAIN}{PRESENCE}"));
+        let kills = disturbed(&site, &start, &mut dice, |_, _| {});
+        assert!(kills > 2, "{kills} kills show little");
+        hold(&expected, &rows(&site));
+    }
+}
+
+#[test]
+fn a_day_of_kills_and_a_stopped_postgres_ends_with_the_rows_of_a_quiet_one() {
+    let start = start();
+    let expected = undisturbed(&Site::sqlite_with(&format!("{PLAIN}{PRESENCE}")), &start);
+    let mut cluster = Cluster::start();
+    for (round, mut dice) in rounds("kills of a day on Postgres", 1, 4).enumerate() {
+        let site = Site::on_with(&cluster.make_database(&format!("day_{round}")), &format!("{PLAIN}{PRESENCE}"));
+        let kills = disturbed(&site, &start, &mut dice, |served, kills| {
+            if kills % 2 == 1 {
+                cluster.crash();
+                wait_for_posts(served, 20);
+                cluster.restart();
+            }
+        });
+        assert!(kills > 2, "{kills} kills show little");
+        let found = rows(&site);
+        hold(&expected, &found);
+    }
+}
