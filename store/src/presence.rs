@@ -41,8 +41,10 @@ pub struct Changes {
     pub flow: Vec<FlowRow>,
     /// Differences of the minutes in which a site's networks posted.
     pub covered: Vec<CoveredRow>,
-    /// What is known of clients, as the engine packed it; empty when nothing is left to know.
+    /// What is known of clients.
     pub records: Vec<RecordRow>,
+    /// The packed bodies of the records, one after the other.
+    pub bodies: Vec<u8>,
     /// From which second on observations are not in the rows yet; none when all are.
     pub unpublished_since: Option<i64>,
 }
@@ -71,6 +73,19 @@ impl Changes {
         self.len() == 0
     }
 
+    /// Appends a body, for a record's row.
+    pub fn pack(&mut self, pack: impl FnOnce(&mut Vec<u8>)) -> (usize, usize) {
+        let start = self.bodies.len();
+        pack(&mut self.bodies);
+        (start, self.bodies.len() - start)
+    }
+
+    /// The body of a record's row.
+    #[must_use]
+    pub fn body(&self, row: &RecordRow) -> &[u8] {
+        &self.bodies[row.body.0..row.body.0 + row.body.1]
+    }
+
     /// The main profile, when one of its scopes is told by this process for the first time: another may have been it before.
     #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(crate) fn told_first(&self) -> Option<&str> {
@@ -92,6 +107,7 @@ impl Changes {
         self.flow.clear();
         self.covered.clear();
         self.records.clear();
+        self.bodies.clear();
         self.unpublished_since = None;
     }
 }
@@ -369,7 +385,7 @@ pub struct CoveredRow {
 }
 
 /// What the engine knows of one client.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RecordRow {
     /// Index into [`Changes::scopes`].
     pub scope: u32,
@@ -377,8 +393,8 @@ pub struct RecordRow {
     pub client: ClientId,
     /// When it was observed last, seconds since 1970.
     pub last_at: i64,
-    /// Packed; nothing to delete the row.
-    pub body: Vec<u8>,
+    /// Where its body begins in [`Changes::bodies`], and how long it is; of no length to delete the row.
+    pub body: (usize, usize),
 }
 
 /// Which record the engine asks for.

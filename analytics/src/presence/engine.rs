@@ -217,13 +217,14 @@ impl Engine {
                 let place = sites.get_mut(site);
                 before.evaluate(&client.published, &live.profile, place);
                 client.published.merge(&client.pending);
-                client.pending = Record::default();
+                client.pending.clear();
                 after.evaluate(&client.published, &live.profile, place);
                 ledger.add(Whose { scope, client: client.id, profile: &live.name, site: &place.name }, before, after, changes);
                 tidy(&mut client.published, after, keep_from, &live.profile, place);
-                changes.records.push(RecordRow { scope, client: client.id, last_at: client.published.last_s(), body: client.published.pack() });
+                let body = changes.pack(|bytes| client.published.pack(bytes));
+                changes.records.push(RecordRow { scope, client: client.id, last_at: client.published.last_s(), body });
                 client.published_ms = now_ms;
-                live.heap_bytes += client.published.heap_bytes();
+                live.heap_bytes += client.published.heap_bytes() + client.pending.heap_bytes();
             }
             live.chosen = chosen;
             live.chosen.clear();

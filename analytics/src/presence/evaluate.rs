@@ -335,6 +335,16 @@ impl Tally {
         }
     }
 
+    /// Whether it is of the same place and window.
+    pub(super) fn is_of(&self, other: &Self) -> bool {
+        self.window.start == other.window.start && self.place == other.place && self.window.level == other.window.level
+    }
+
+    /// Whether it adds the same.
+    pub(super) fn counts_the_same(&self, other: &Self) -> bool {
+        Self { visit: other.visit, ..*self } == *other
+    }
+
     /// What it adds, in the order of [`COUNTS`].
     pub(super) fn counts(&self) -> [i64; COUNTS.len()] {
         let is = |flag: u8| i64::from(self.flags & flag != 0);

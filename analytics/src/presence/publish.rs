@@ -8,7 +8,7 @@ use store::client::ClientId;
 use store::presence::{COUNTS, Changes, Class, CountRow, FlowRow, Identity, Level, OccupancyRow, Place, SessionKey, SessionRow, StayRow, StaysGone};
 
 use super::calendar::Window;
-use super::evaluate::{Part, Step};
+use super::evaluate::{Part, Step, Tally};
 use super::session::Session;
 use super::stay::Stay;
 
@@ -35,16 +35,12 @@ impl Ledger {
     /// Adds what changes from `before` to `after`.
     pub(super) fn add(&mut self, whose: Whose<'_>, before: &Part, after: &Part, changes: &mut Changes) {
         self.add_sessions(whose, before, after, changes);
-        for (part, sign) in [(before, -1), (after, 1)] {
-            for tally in part.tallies() {
-                let counts = tally.counts();
-                let window = tally.window;
-                let key = (whose.scope, tally.place, window.level, window.start);
-                let (_, sums) = self.counts.entry(key).or_insert((window, [0; COUNTS.len()]));
-                sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += sign * count);
-            }
-            for transition in part.transitions() {
-                *self.flow.entry((whose.scope, transition.from, transition.to, transition.hour)).or_insert(0) += sign;
+        self.add_tallies(whose.scope, before.tallies(), after.tallies());
+        if before.transitions() != after.transitions() {
+            for (part, sign) in [(before, -1), (after, 1)] {
+                for transition in part.transitions() {
+                    *self.flow.entry((whose.scope, transition.from, transition.to, transition.hour)).or_insert(0) += sign;
+                }
             }
         }
         self.add_occupancy(whose, before, after);
@@ -65,6 +61,35 @@ impl Ledger {
         changes.counts.sort_unstable_by_key(|row| (row.scope, row.level, row.start, row.place));
         changes.occupancy.sort_unstable_by_key(|row| (row.scope, row.minute, row.place));
         changes.flow.sort_unstable_by_key(|row| (row.scope, row.hour, row.from, row.to));
+    }
+
+    /// Most windows are the same in both: only the others are looked up among those of all clients.
+    fn add_tallies(&mut self, scope: u32, before: &[Tally], after: &[Tally]) {
+        let other = |tallies: &[Tally], tally: &Tally, at: usize| {
+            // Both are made in the same order, mostly.
+            let near = tallies.get(at).filter(|other| other.is_of(tally));
+            near.or_else(|| tallies.iter().find(|other| other.is_of(tally))).copied()
+        };
+        for (at, tally) in after.iter().enumerate() {
+            match other(before, tally, at) {
+                Some(known) if known.counts_the_same(tally) => {}
+                Some(known) => self.add_counts(scope, tally, &known.counts(), tally.counts()),
+                None => self.add_counts(scope, tally, &[0; COUNTS.len()], tally.counts()),
+            }
+        }
+        for (at, tally) in before.iter().enumerate() {
+            if other(after, tally, at).is_none() {
+                self.add_counts(scope, tally, &tally.counts(), [0; COUNTS.len()]);
+            }
+        }
+    }
+
+    fn add_counts(&mut self, scope: u32, tally: &Tally, before: &[i64; COUNTS.len()], after: [i64; COUNTS.len()]) {
+        let window = tally.window;
+        let (_, sums) = self.counts.entry((scope, tally.place, window.level, window.start)).or_insert((window, [0; COUNTS.len()]));
+        for ((sum, before), after) in sums.iter_mut().zip(before).zip(after) {
+            *sum += after - before;
+        }
     }
 
     fn add_occupancy(&mut self, whose: Whose<'_>, before: &Part, after: &Part) {
@@ -93,11 +118,10 @@ impl Ledger {
     }
 
     fn add_sessions(&mut self, whose: Whose<'_>, before: &Part, after: &Part, changes: &mut Changes) {
-        let listed = |part: &Part| -> Vec<usize> { (0..part.sessions().len()).filter(|&at| part.sessions()[at].class != Class::Fixture).collect() };
-        let (old, new) = (listed(before), listed(after));
+        let listed = |part: &'_ Part, at: usize| part.sessions()[at].class != Class::Fixture;
         let key = |session: &Session| SessionKey { scope: whose.scope, started_at: session.start, client: whose.client };
-        let mut olds = old.iter().copied().peekable();
-        for &at in &new {
+        let mut olds = (0..before.sessions().len()).filter(|&at| listed(before, at)).peekable();
+        for at in (0..after.sessions().len()).filter(|&at| listed(after, at)) {
             let session = &after.sessions()[at];
             while let Some(gone) = olds.next_if(|&old| before.sessions()[old].start < session.start) {
                 remove(key(&before.sessions()[gone]), before, gone, changes);

@@ -153,17 +153,16 @@ impl Record {
         qualified.max(fixture).max(heard)
     }
 
-    /// The record for the store, compact.
-    #[must_use]
-    pub fn pack(&self) -> Vec<u8> {
+    /// Appends the record for the store, compact; nothing of an empty one.
+    pub fn pack(&self, bytes: &mut Vec<u8>) {
         if self.is_empty() {
-            return Vec::new();
+            return;
         }
-        let mut bytes = Vec::with_capacity(16 + self.cells.len() * CELL_BYTES + self.hearings.len() * HEARING_BYTES);
+        bytes.reserve(16 + self.cells.len() * CELL_BYTES + self.hearings.len() * HEARING_BYTES);
         bytes.push(FORMAT);
         bytes.push(u8::from(self.is_random));
-        put(&mut bytes, self.cells.len());
-        put(&mut bytes, self.hearings.len());
+        put(bytes, self.cells.len());
+        put(bytes, self.hearings.len());
         for cell in &self.cells {
             bytes.extend(cell.minute.to_le_bytes());
             bytes.extend([cell.first, cell.last, cell.entering, cell.associated]);
@@ -176,8 +175,8 @@ impl Record {
             bytes.extend(&hearing.associated.to_le_bytes());
         }
         if let Some(past) = &self.past {
-            put(&mut bytes, past.fixtures.len());
-            put(&mut bytes, past.days.len());
+            put(bytes, past.fixtures.len());
+            put(bytes, past.days.len());
             for span in &past.fixtures {
                 [span.first, span.start, span.end].iter().for_each(|time| bytes.extend(time.to_le_bytes()));
             }
@@ -186,7 +185,6 @@ impl Record {
                 bytes.extend((mark.hours << 1 | u32::from(mark.is_visited)).to_le_bytes());
             }
         }
-        bytes
     }
 
     /// The record that was packed; none when the bytes are none of ours.
@@ -291,16 +289,22 @@ mod tests {
         assert_eq!(record.hearings.iter().map(|hearing| (hearing.hour, hearing.heard)).collect::<Vec<_>>(), [(483_333, 1 << 59), (483_334, 7)]);
     }
 
+    fn packed(record: &Record) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        record.pack(&mut bytes);
+        bytes
+    }
+
     #[test]
     fn what_is_packed_comes_back() {
         let mut record = record();
-        assert_eq!(Record::unpack(&record.pack()), Some(record.clone()));
+        assert_eq!(Record::unpack(&packed(&record)), Some(record.clone()));
         let mut past = Past { fixtures: vec![Span { first: 1, start: -2, end: 3 }], days: Vec::new() };
         past.mark(20_000, 1 << 24, false);
         past.mark(19_999, 3, true);
         past.mark(20_000, 1, true);
         record.past = Some(Box::new(past));
-        let bytes = record.pack();
+        let bytes = packed(&record);
         assert_eq!(Record::unpack(&bytes), Some(record));
         for cut in 1..bytes.len() {
             let read = Record::unpack(&bytes[..cut]);

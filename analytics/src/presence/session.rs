@@ -138,6 +138,9 @@ impl Found {
             }
             same
         });
+        if self.marks.len() < FIXTURE_DAYS {
+            return;
+        }
         let busy = |mark: &&DayMark| mark.hours.count_ones() >= FIXTURE_HOURS;
         let busy: Vec<i32> = self.marks.iter().filter(busy).map(|mark| mark.day).collect();
         for three in busy.windows(FIXTURE_DAYS) {

@@ -91,7 +91,7 @@ impl Model {
             *self.flow.entry((place(row.from), place(row.to), row.hour)).or_insert(0) += row.transitions;
         }
         for row in &changes.records {
-            self.records.insert(row.client, row.body.clone());
+            self.records.insert(row.client, changes.body(row).to_vec());
         }
         for scope in &changes.scopes {
             self.scopes.retain(|other| other.site != scope.site);

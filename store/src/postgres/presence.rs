@@ -53,7 +53,7 @@ pub(super) async fn write(connection: &mut PgConnection, encoder: &mut Encoder, 
         encoder.copy(connection, shape.what, &statements.copy, rows.iter(), encode).await?;
         step(shape.what, STEP_TIMEOUT, sqlx::query(AssertSqlSafe(statements.merge.as_str())).execute(&mut *connection)).await?;
     }
-    write_records(connection, encoder, &changes.records, &scopes).await
+    write_records(connection, encoder, changes, &scopes).await
 }
 
 /// What the store has of presence.
@@ -129,8 +129,8 @@ async fn write_zones(connection: &mut PgConnection, zones: &[Arc<str>]) -> Resul
     Ok(ids)
 }
 
-async fn write_records(connection: &mut PgConnection, encoder: &mut Encoder, rows: &[RecordRow], scopes: &[i64]) -> Result<(), WriteError> {
-    if rows.is_empty() {
+async fn write_records(connection: &mut PgConnection, encoder: &mut Encoder, changes: &Changes, scopes: &[i64]) -> Result<(), WriteError> {
+    if changes.records.is_empty() {
         return Ok(());
     }
     let what = "write records";
@@ -139,10 +139,10 @@ async fn write_records(connection: &mut PgConnection, encoder: &mut Encoder, row
         tuple.int8(scopes[row.scope as usize]);
         tuple.int8(client(row.client));
         tuple.time(Some(row.last_at));
-        tuple.bytes(&row.body);
+        tuple.bytes(changes.body(row));
         Ok(())
     };
-    encoder.copy(connection, what, "COPY told_record (scope, client, last_at, body) FROM STDIN (FORMAT binary)", rows.iter(), encode).await?;
+    encoder.copy(connection, what, "COPY told_record (scope, client, last_at, body) FROM STDIN (FORMAT binary)", changes.records.iter(), encode).await?;
     for sql in [
         "INSERT INTO presence_record (scope, client, last_at, body) SELECT scope, client, last_at, body FROM told_record WHERE length(body) > 0
          ON CONFLICT (scope, client) DO UPDATE SET last_at = excluded.last_at, body = excluded.body",

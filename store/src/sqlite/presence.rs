@@ -29,7 +29,7 @@ pub(super) async fn write(open: &mut Open, changes: &Changes) -> Result<(), Writ
     for number in 0..SHAPES.len() {
         told.merge_presence(connection, number, packer.pack(number)).await?;
     }
-    write_records(connection, &changes.records, &scopes).await
+    write_records(connection, changes, &scopes).await
 }
 
 /// What the store has of presence.
@@ -119,8 +119,8 @@ fn returned(rows: Vec<SqliteRow>) -> Result<i64, WriteError> {
     row.try_get_unchecked(0).map_err(|error| error::of("write scopes", &error))
 }
 
-async fn write_records(connection: &mut SqliteConnection, rows: &[RecordRow], scopes: &[i64]) -> Result<(), WriteError> {
-    let (empty, full): (Vec<&RecordRow>, Vec<&RecordRow>) = rows.iter().partition(|row| row.body.is_empty());
+async fn write_records(connection: &mut SqliteConnection, changes: &Changes, scopes: &[i64]) -> Result<(), WriteError> {
+    let (empty, full): (Vec<&RecordRow>, Vec<&RecordRow>) = changes.records.iter().partition(|row| row.body.1 == 0);
     let statement = Statement {
         what: "write records",
         head: "INSERT INTO presence_record (scope, client, last_at, body) VALUES",
@@ -131,7 +131,7 @@ async fn write_records(connection: &mut SqliteConnection, rows: &[RecordRow], sc
         values.add(scopes[row.scope as usize]);
         values.add(client(row.client));
         values.add(row.last_at);
-        values.add(row.body.clone());
+        values.add(changes.body(row).to_vec());
         Ok(())
     };
     statement.execute(connection, &full, bind).await?;
