@@ -107,7 +107,7 @@ fn lines(path: Option<&std::path::PathBuf>) -> Vec<Value> {
 }
 
 fn replay(version: Version, retry: bool, paths: &Paths) -> Replay {
-    Replay { world: options(version), minutes: 3, speed: Speed::Max, retry, parallel: 8, paths: paths.clone() }
+    Replay { world: options(version), minutes: 3, speed: Speed::Max, retry, lose_posts: 0.0, parallel: 8, paths: paths.clone() }
 }
 
 async fn send(replay: Replay, address: SocketAddr) -> Result<super::super::summary::Summary, RunError> {
