@@ -47,6 +47,11 @@ pub(super) fn share(value: Option<f64>) -> String {
     }
 }
 
+/// A sum of times of many people, in hours; a dash when it is hidden.
+pub(super) fn hours(seconds: Option<i64>) -> String {
+    seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{:.1} h", seconds as f64 / 3_600.0))
+}
+
 /// A length of time in its two largest units; a dash when there is none.
 pub(super) fn length(seconds: Option<f64>) -> String {
     let Some(seconds) = seconds else { return "-".to_owned() };

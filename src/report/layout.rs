@@ -1,6 +1,6 @@
 //! A page as text.
 
-use super::bars::{bar, count, left, length, right, share, short};
+use super::bars::{bar, count, hours, left, length, right, share, short};
 use super::page::{Flow, Line, Occupancy, Page, Place, Summary};
 
 /// How wide, and whether in colour.
@@ -59,32 +59,20 @@ pub(super) fn page(page: &Page, style: Style) -> String {
 
 /// Many sites, a line each.
 pub(super) fn sites(lines: &[Line], style: Style) -> String {
-    let width = lines.iter().map(|line| line.site.chars().count()).max().unwrap_or(0).clamp(4, style.columns().saturating_sub(64).max(16));
-    let heading = format!(
-        "{}  {}{:>9}{:>12}{:>9}{:>8}{:>12}{:>10}",
-        left("site", width),
-        left("day", 10),
-        "visitors",
-        "passers-by",
-        "capture",
-        "visits",
-        "mean dwell",
-        "coverage"
-    );
+    let longest = lines.iter().map(|line| line.site.chars().count()).max().unwrap_or(0);
+    let width = longest.clamp("site".len(), style.columns() - 50);
+    let heading = format!("{}  {}{:>9}{:>9}{:>8}{:>12}", left("site", width), left("day", 10), "visitors", "capture", "visits", "mean dwell");
     let mut text = style.paint(Ink::Heading, &heading) + "\n";
     for line in lines {
-        let Summary { visitors, passers_by, capture_rate, visits, dwell_mean_s, .. } = &line.summary;
-        text.push_str(&left(&short(&line.site, width), width));
-        text.push_str(&format!("  {}", left(&line.day, 10)));
+        let Summary { visitors, capture_rate, visits, dwell_mean_s, .. } = &line.summary;
+        text.push_str(&format!("{}  {}", left(&short(&line.site, width), width), left(&line.day, 10)));
         text.push_str(&right(&count(*visitors), 9));
-        text.push_str(&right(&count(*passers_by), 12));
         text.push_str(&right(&share(*capture_rate), 9));
         text.push_str(&right(&count(*visits), 8));
         text.push_str(&right(&length(*dwell_mean_s), 12));
-        text.push_str(&right(&share(line.coverage), 10));
         text.push('\n');
     }
-    text + "\nOne page of a site: footfall report --site SITE\n"
+    text + "\nThe page of a site: footfall report --site SITE\n"
 }
 
 fn head(page: &Page, style: Style) -> String {
@@ -92,13 +80,13 @@ fn head(page: &Page, style: Style) -> String {
     let coverage = format!("coverage {}", share(page.coverage));
     let is_poor = page.coverage.is_some_and(|coverage| coverage < COVERAGE_MIN);
     let coverage =
-        if is_poor { style.paint(Ink::Warning, &format!("{coverage}: in the other minutes no post arrived, and counts may be too low")) } else { coverage };
+        if is_poor { style.paint(Ink::Warning, &format!("{coverage}: in the other minutes no post arrived; counts may be too low")) } else { coverage };
     let title = style.paint(Ink::Heading, &format!("{}  {}", short(&page.site, style.columns()), page.title));
     format!("{title}\nprofile {}, data until {}, {finality}\n{coverage}\n", page.profile, page.data_until)
 }
 
 fn summary(summary: &Summary, is_week: bool) -> String {
-    let per_day = |text: String| if is_week { "per day".to_owned() } else { text };
+    let by_day = |text: String| if is_week { "by day".to_owned() } else { text };
     let new_and_returning = match (summary.new, summary.returning, summary.unknown) {
         (Some(new), Some(returning), unknown) if new + returning > 0 || unknown == Some(0) => (
             new.to_string(),
@@ -107,8 +95,8 @@ fn summary(summary: &Summary, is_week: bool) -> String {
         _ => ("unknown".to_owned(), "unknown".to_owned()),
     };
     let cells = [
-        [("visitors", count(summary.visitors)), ("passers-by", per_day(count(summary.passers_by))), ("capture rate", per_day(share(summary.capture_rate)))],
-        [("visits", count(summary.visits)), ("connected", per_day(count(summary.connected))), ("bounce rate", share(summary.bounce_rate))],
+        [("visitors", count(summary.visitors)), ("passers-by", by_day(count(summary.passers_by))), ("capture rate", by_day(share(summary.capture_rate)))],
+        [("visits", count(summary.visits)), ("connected", by_day(count(summary.connected))), ("bounce rate", share(summary.bounce_rate))],
         [("mean dwell", length(summary.dwell_mean_s)), ("median dwell", length(summary.dwell_median_s)), ("90 % within", length(summary.dwell_p90_s))],
         [("new", new_and_returning.0), ("returning", new_and_returning.1), ("", String::new())],
     ];
@@ -182,7 +170,7 @@ fn places(places: &[Place], style: Style) -> String {
         text.push_str(&format!("  {} ", left(&short(&place.name, name), name)));
         text.push_str(&style.paint(Ink::Visitors, &left(&bar(place.visitors.unwrap_or(0) as f64, most, width), width)));
         text.push_str(&right(&count(place.visitors), 9));
-        text.push_str(&right(&length(place.dwell_total_s.map(|seconds| seconds as f64)), 15));
+        text.push_str(&right(&hours(place.dwell_total_s), 15));
         text.push_str(&right(&length(place.stay_mean_s), 11));
         text.push_str(&right(&share(place.capture_rate), 9));
         ended(&mut text);

@@ -79,5 +79,4 @@ pub(super) struct Line {
     pub(super) site: String,
     pub(super) day: String,
     pub(super) summary: Summary,
-    pub(super) coverage: Option<f64>,
 }

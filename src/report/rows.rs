@@ -39,7 +39,7 @@ pub(super) async fn summary(config: &Config, settings: &Settings, chosen: &Chose
     let site = Site::new(settings, chosen);
     let days = days(config, &site).await?;
     let summary = if chosen.is_week() { week::summary(config, &site, &days).await? } else { day(&days) };
-    Ok(Line { site: chosen.site.clone(), day: chosen.first.to_string(), summary, coverage: coverage(&days) })
+    Ok(Line { site: chosen.site.clone(), day: chosen.first.to_string(), summary })
 }
 
 /// A whole page.

@@ -98,16 +98,18 @@ fn what_is_null_is_unknown_or_a_dash() {
 #[test]
 fn a_week_says_what_does_not_add_up() {
     let text = page(&Page { is_week: true, ..example() }, PLAIN);
-    for part in ["capture rate  per day", "A client who came on two days is in both", "Devices present by day"] {
+    for part in ["capture rate  by day", "A client who came on two days is in both", "Devices present by day"] {
         assert!(text.contains(part), "{part} in\n{text}");
     }
 }
 
 #[test]
 fn many_sites_are_a_table() {
-    let line = Line { site: "mall/L_1".to_owned(), day: "2026-11-26".to_owned(), summary: summary(), coverage: None };
-    let text = sites(&[line], PLAIN);
-    assert!(text.contains("mall/L_1") && text.contains("43 %") && text.contains("footfall report --site"), "{text}");
+    let line = |site: &str| Line { site: site.to_owned(), day: "2026-11-26".to_owned(), summary: summary() };
+    let text = sites(&[line("mall/L_1"), line("mall/L_646000000000000001")], PLAIN);
+    assert!(text.contains("mall/L_646000000000000001") && text.contains("43 %") && text.contains("footfall report --site"), "{text}");
+    let text = sites(&[line(&"long".repeat(40))], PLAIN);
+    assert!(text.lines().all(|line| line.chars().count() <= PLAIN.width), "{text}");
 }
 
 #[test]
@@ -136,7 +138,7 @@ Devices present by hour                               mean   peak
   09:00 ████████████████████▌····················     10.5     21 at 09:42
 
 Access points                        visitors    dwell total  mean stay  capture
-  Entrance     █████████████████████       90    17 h 53 min      8 min     37 %
+  Entrance     █████████████████████       90         17.9 h      8 min     37 %
 
 Ways most taken
   outside  → Entrance              61 ████████████████████████████████████████

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::super::page::{Bar, Place, Summary};
 use super::{Day, PLACES_MAX, Site, named};
-use crate::ask::{self, Reader, moment};
+use crate::ask::{self, Reader, moment, quoted};
 use crate::config::Config;
 use crate::failure::Failure;
 
@@ -66,20 +66,30 @@ pub(super) fn bars(site: &Site<'_>, days: &[Day]) -> Vec<Bar> {
 
 /// Access points over the week; their passers-by are not kept for it, so there is no capture rate.
 pub(super) async fn places(config: &Config, site: &Site<'_>, names: &HashMap<String, String>) -> Result<Vec<Place>, Failure> {
+    // Distinct clients do not add up over days, so they are counted in the week's stays, all access points in one pass.
     let sql = format!(
-        "SELECT d.place, (SELECT count(DISTINCT v.client) FROM stays s JOIN visits v ON v.visit_id = s.visit_id AND v.site = s.site AND v.profile = s.profile \
-         WHERE s.site = d.site AND s.profile = d.profile AND s.place_kind = 'ap' AND s.place = d.place AND v.identity <> 'local_unassoc' AND {}), \
-         d.dwell_total, 1.0 * d.dwell_total / nullif(d.visits, 0) FROM (SELECT site, profile, place, sum(dwell_total) AS dwell_total, sum(visits) AS visits \
-         FROM daily WHERE place_kind = 'ap' AND {} AND {} GROUP BY site, profile, place) d ORDER BY 2 DESC, 3 DESC, 1 LIMIT {PLACES_MAX}",
-        overlapping(site, "s.started_at", "s.ended_at"),
+        "SELECT s.place, count(DISTINCT v.client) FROM stays s JOIN visits v ON v.visit_id = s.visit_id AND v.site = s.site AND v.profile = s.profile \
+         WHERE s.site = {} AND s.profile = {} AND s.place_kind = 'ap' AND v.identity <> 'local_unassoc' AND {} GROUP BY s.place",
+        quoted(&site.chosen.site),
+        quoted(&site.chosen.profile),
+        overlapping(site, "s.started_at", "s.ended_at")
+    );
+    let rows = ask::rows(config, &sql).await?;
+    let visitors: HashMap<String, Option<i64>> = rows.iter().map(|row| Reader::new(row)).map(|mut row| (row.text(), row.whole())).collect();
+    let sql = format!(
+        "SELECT place, sum(dwell_total), 1.0 * sum(dwell_total) / nullif(sum(visits), 0) FROM daily WHERE place_kind = 'ap' AND {} AND {} GROUP BY place",
         site.condition(),
         site.on_days()
     );
     let mut places = Vec::new();
     for row in ask::rows(config, &sql).await? {
         let mut row = Reader::new(&row);
-        places.push(Place { name: named(names, row.text()), visitors: row.whole(), dwell_total_s: row.whole(), stay_mean_s: row.number(), capture_rate: None });
+        let place = row.text();
+        let visitors = visitors.get(&place).copied().unwrap_or(Some(0));
+        places.push(Place { name: named(names, place), visitors, dwell_total_s: row.whole(), stay_mean_s: row.number(), capture_rate: None });
     }
+    places.sort_by(|left, right| (right.visitors, right.dwell_total_s).cmp(&(left.visitors, left.dwell_total_s)).then_with(|| left.name.cmp(&right.name)));
+    places.truncate(PLACES_MAX);
     Ok(places)
 }
 
