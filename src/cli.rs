@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::simulate;
+use crate::{report, simulate};
 
 /// Receives Cisco Meraki's Scanning API posts, keeps every one it has answered, and writes them to a database.
 #[derive(Parser)]
@@ -27,6 +27,8 @@ pub(crate) enum Command {
     },
     /// Bring the database's tables up to date, and end
     Migrate(ConfigFile),
+    /// Show a site's day or week: visitors, dwell, occupancy, access points, ways
+    Report(report::Report),
     /// Run one read-only SQL statement on the database
     Query(Query),
     /// Look at the journal, also while footfall runs
@@ -62,7 +64,7 @@ pub(crate) struct ConfigFile {
 
 #[derive(Args)]
 #[command(
-    after_help = "The views: observations, locations, access_points, clients, posts.\nExample: footfall query \"SELECT ap, count(*) FROM observations GROUP BY ap\" --format csv"
+    after_help = "The views: observations, locations, access_points, clients, posts; visits, stays, occupancy, hourly, daily, flow, now.\nExample: footfall query \"SELECT ap, count(*) FROM observations GROUP BY ap\" --format csv"
 )]
 pub(crate) struct Query {
     /// One SQL statement in the database's own dialect

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod admin;
+mod ask;
 mod cli;
 mod clock;
 mod config;
@@ -20,6 +21,7 @@ mod metrics;
 mod migrate;
 mod pipeline;
 mod query;
+mod report;
 mod serve;
 mod simulate;
 
@@ -49,10 +51,11 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Serve(at) => serve::run(at.config.as_deref()),
-        Command::Simulate(arguments) => runtime()?.block_on(simulate::run(*arguments)).map_err(Failure::from),
+        Command::Simulate(arguments) => runtime()?.block_on(simulate::run(*arguments)),
         Command::Config { command: ConfigCommand::Check(at) } => config_command::check(at.config.as_deref()),
         Command::Config { command: ConfigCommand::Example } => config_command::example(),
         Command::Migrate(at) => runtime()?.block_on(migrate::run(at.config.as_deref())),
+        Command::Report(arguments) => runtime()?.block_on(report::run(&arguments)),
         Command::Query(arguments) => runtime()?.block_on(query::run(&arguments)),
         Command::Journal { command: JournalCommand::Inspect(at) } => journal_command::inspect(at.config.as_deref()),
         Command::Journal { command: JournalCommand::Verify(at) } => journal_command::verify(at.config.as_deref()),

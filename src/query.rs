@@ -24,13 +24,16 @@ pub(crate) async fn run(arguments: &Query) -> Result<(), Failure> {
     }
 }
 
-fn failure(error: &QueryError, database: &str) -> Failure {
+pub(crate) fn failure(error: &QueryError, database: &str) -> Failure {
     match error {
         QueryError::Url(_) => Failure::new(Code::Usage, format!("database: {error}")),
         QueryError::Unreachable(_) => {
             Failure::new(Code::Unavailable, format!("{database}: {error}; is the database running, and has footfall made its tables (footfall migrate)?"))
         }
-        QueryError::Refused(_) => Failure::new(Code::Usage, format!("{error}; the views are observations, locations, access_points, clients and posts")),
+        QueryError::Refused(_) => Failure::new(
+            Code::Usage,
+            format!("{error}; the views are observations, locations, access_points, clients, posts, visits, stays, occupancy, hourly, daily, flow and now"),
+        ),
         QueryError::Sink(_) => Failure::new(Code::Io, error.to_string()),
     }
 }

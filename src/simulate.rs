@@ -1,6 +1,6 @@
 //! `footfall simulate`: the command line of the simulator, and what it prints.
 //!
-//! The simulated world and the sending are in the `ingest` crate; here options become a world, the clock is read once, signals
+//! `--check` sends nothing and is in `simulate/check.rs`. The simulated world and the sending are in the `ingest` crate; here options become a world, the clock is read once, signals
 //! stop the run, and the summary goes to standard output.
 
 use std::io::Write;
@@ -13,13 +13,15 @@ use ingest::simulate::load::{self, Load};
 use ingest::simulate::replay::{self, Replay, Speed};
 use ingest::simulate::sender::{Sender, Target};
 use ingest::simulate::tls::Trust;
-use ingest::simulate::{Radios, RunError, Version, WorldOptions};
+use ingest::simulate::{Addresses, RadioModel, Radios, RunError, Version, WorldOptions};
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::clock;
 use crate::failure::{self, Code};
+
+mod check;
 
 const LOAD_CONNECTIONS: usize = 64;
 const LOAD_SECONDS: u64 = 10;
@@ -30,11 +32,11 @@ const FILES: &str = "Files to write";
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Where posts go: https://HOST:PORT/PATH, or http:// for a receiver without TLS
-    #[arg(long, value_name = "URL")]
-    url: String,
+    #[arg(long, value_name = "URL", required_unless_present = "check")]
+    url: Option<String>,
     /// The shared secret in each body; env:NAME and file:PATH are followed
-    #[arg(long, value_name = "SECRET")]
-    secret: String,
+    #[arg(long, value_name = "SECRET", required_unless_present = "check")]
+    secret: Option<String>,
     /// Believe the authorities in this PEM file, and no others [default: the system's]
     #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
     ca: Option<PathBuf>,
@@ -60,6 +62,12 @@ pub(crate) struct Arguments {
     /// People and fixtures present per site on average, passers-by included
     #[arg(long, value_name = "N", default_value_t = 60)]
     clients: u32,
+    /// What the air does: noisy as in a building, or perfect, so that each device is heard once a minute by its nearest access point alone
+    #[arg(long, value_enum, default_value_t = AirChoice::Noisy)]
+    radio_model: AirChoice,
+    /// Addresses: mixed has makers' and random ones as people carry them [default: mixed; with a perfect radio global]
+    #[arg(long, value_enum)]
+    addresses: Option<AddressChoice>,
     /// The seed of all chance: the same options and seed give the same bodies to the byte
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -75,6 +83,9 @@ pub(crate) struct Arguments {
     /// Send a post again, for up to 5 minutes, until it gets a 2xx (Meraki does not); 4xx is final but for 408 and 429
     #[arg(long)]
     retry: bool,
+    /// The share of posts, from 0 to 1, that are made and not sent
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
+    lose_posts: f64,
     /// Connections at most; up to this many networks have one of their own
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = connections)]
     parallel: usize,
@@ -90,10 +101,10 @@ pub(crate) struct Arguments {
     observations: Option<PathBuf>,
 
     /// Open loop: posts per second, whatever the answers do; answer time counts from the intended send time
-    #[arg(long, value_name = "POSTS_PER_S", help_heading = LOAD_MODE, value_parser = positive, conflicts_with_all = ["minutes", "speed", "retry", "parallel", "truth"])]
+    #[arg(long, value_name = "POSTS_PER_S", help_heading = LOAD_MODE, value_parser = positive, conflicts_with_all = ["minutes", "speed", "retry", "lose_posts", "parallel", "truth"])]
     rate: Option<f64>,
     /// Closed loop: connections that send as soon as they have an answer; with --rate the posts under way at most [default there: 64]
-    #[arg(long, value_name = "N", help_heading = LOAD_MODE, value_parser = connections, conflicts_with_all = ["minutes", "speed", "retry", "parallel", "truth"])]
+    #[arg(long, value_name = "N", help_heading = LOAD_MODE, value_parser = connections, conflicts_with_all = ["minutes", "speed", "retry", "lose_posts", "parallel", "truth"])]
     connections: Option<usize>,
     /// How long [default: 10]
     #[arg(long, value_name = "N", help_heading = LOAD_MODE, value_parser = clap::value_parser!(u64).range(1..=86_400))]
@@ -102,6 +113,9 @@ pub(crate) struct Arguments {
     /// seconds, or 20000]
     #[arg(long, value_name = "N", help_heading = LOAD_MODE, value_parser = clap::value_parser!(u64).range(1..))]
     bodies: Option<u64>,
+
+    #[command(flatten)]
+    check: check::CheckArguments,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -111,8 +125,24 @@ enum RadioChoice {
     Both,
 }
 
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum AirChoice {
+    Noisy,
+    Perfect,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum AddressChoice {
+    Mixed,
+    Global,
+}
+
 fn speed(text: &str) -> Result<Speed, String> {
     if text == "max" { Ok(Speed::Max) } else { positive(text).map(Speed::Factor).map_err(|error| format!("{error}, or max")) }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|number| (0.0..=1.0).contains(number)).ok_or_else(|| "write a number from 0 to 1, as in 0.05".to_owned())
 }
 
 fn positive(text: &str) -> Result<f64, String> {
@@ -161,13 +191,25 @@ impl From<RunError> for Failure {
     }
 }
 
-/// Simulates, sends, and prints the summary.
-pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
+/// Simulates, sends, and prints the summary; or compares what came of an earlier run with its truth.
+pub(crate) async fn run(arguments: Arguments) -> Result<(), failure::Failure> {
+    match &arguments.truth {
+        Some(truth) if arguments.check.check => check::run(&arguments.check, truth).await,
+        _ => Ok(send(arguments).await?),
+    }
+}
+
+async fn send(arguments: Arguments) -> Result<(), Failure> {
     let now = Timestamp::from_millisecond(clock::now_ms()).unwrap_or(Timestamp::UNIX_EPOCH);
     let wall_clock = WallClock::new(now);
     let is_load = arguments.rate.is_some() || arguments.connections.is_some();
     if !is_load && (arguments.seconds.is_some() || arguments.bodies.is_some()) {
         return Err(Failure::Usage("--seconds and --bodies belong to load mode; add --rate POSTS_PER_S or --connections N".to_owned()));
+    }
+    if arguments.check.has_options() {
+        return Err(Failure::Usage(
+            "--config, --site, --profile, --truth-every and --format belong to --check, which sends nothing; leave out --url".to_owned(),
+        ));
     }
     let target = arguments.target()?;
     let world = arguments.world(now)?;
@@ -181,8 +223,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         let load = arguments.load(world, paths, now)?;
         load::run(load, target, wall_clock, stop, &progress).await
     } else {
-        let Arguments { minutes, speed, retry, parallel, .. } = arguments;
-        replay::run(Replay { world, minutes, speed, retry, parallel, paths }, target, wall_clock, stop, &progress).await
+        let Arguments { minutes, speed, retry, lose_posts, parallel, .. } = arguments;
+        replay::run(Replay { world, minutes, speed, retry, lose_posts, parallel, paths }, target, wall_clock, stop, &progress).await
     };
     progress.finish_and_clear();
     print(&outcome?.to_string())
@@ -198,7 +240,7 @@ impl Arguments {
         if trust == Trust::AnyCertificate {
             eprintln!("warning: --insecure believes any certificate; whoever stands between sees the secret");
         }
-        Target::parse(&self.url, &trust).map(Arc::new).map_err(Failure::Usage)
+        Target::parse(self.url.as_deref().unwrap_or_default(), &trust).map(Arc::new).map_err(Failure::Usage)
     }
 
     fn world(&self, now: Timestamp) -> Result<WorldOptions, Failure> {
@@ -214,9 +256,17 @@ impl Arguments {
             access_points: self.aps,
             clients: self.clients,
             seed: self.seed,
+            radio_model: match self.radio_model {
+                AirChoice::Noisy => RadioModel::Noisy,
+                AirChoice::Perfect => RadioModel::Perfect,
+            },
+            addresses: match (self.addresses, self.radio_model) {
+                (Some(AddressChoice::Mixed), _) | (None, AirChoice::Noisy) => Addresses::Mixed,
+                (Some(AddressChoice::Global), _) | (None, AirChoice::Perfect) => Addresses::Global,
+            },
             start,
             warm_up_minutes: 0,
-            secret: secret(&self.secret)?.into(),
+            secret: secret(self.secret.as_deref().unwrap_or_default())?.into(),
             keep_rows: false,
             keep_truth: false,
         };
@@ -320,9 +370,21 @@ mod tests {
             "--ca f --insecure",
             "--radio lora",
             "--start yesterday",
+            "--lose-posts 5",
+            "--lose-posts 0.1 --rate 10",
+            "--check --truth t",
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_check_needs_the_truth_and_nothing_of_a_sender() {
+        let check = |line: &str| Command::try_parse_from(line.split(' ')).map(|command| command.arguments);
+        assert!(check("simulate --check --truth t --config f --site s --format json").is_ok());
+        assert!(check("simulate --check").is_err());
+        assert!(check("simulate --truth t").is_err());
+        assert!(check("simulate --check --truth t --url https://h:1/p").is_err());
     }
 
     #[test]

@@ -12,6 +12,8 @@
 //! so that most sightings are told several times; per network and minute a v3 post with up to three locations per client
 //! and a latest record, which is told again for up to five minutes; phones with random addresses, which v2 leaves out and v3 tells when
 //! they are connected; the oddities of captures (null, "NaN" and negative uncertainty, empty tags, numbers as strings).
+//! With [`RadioModel::Perfect`] and [`Addresses::Global`] the air and the addresses lose nothing, so that what a receiver publishes can be held
+//! against the truth to the second.
 //! What is not: day and night, roaming between networks, more than one SSID per device.
 
 mod devices;
@@ -76,6 +78,35 @@ impl Radios {
     }
 }
 
+/// What the air does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RadioModel {
+    /// Path loss, walls, noise and missed frames; devices speak when they like.
+    Noisy,
+    /// Each device is heard once a minute, by its nearest access point alone: strongly inside, faintly outside.
+    Perfect,
+}
+
+impl RadioModel {
+    /// The name on the command line and in the truth file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Noisy => "noisy",
+            Self::Perfect => "perfect",
+        }
+    }
+}
+
+/// What addresses devices have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Addresses {
+    /// Makers' addresses and random ones, as people carry them.
+    Mixed,
+    /// Makers' addresses only.
+    Global,
+}
+
 /// What the world is like. No part of it but the secret is private; `Debug` leaves that out.
 #[derive(Clone)]
 pub struct WorldOptions {
@@ -91,6 +122,10 @@ pub struct WorldOptions {
     pub clients: u32,
     /// The seed of all chance.
     pub seed: u64,
+    /// What the air does.
+    pub radio_model: RadioModel,
+    /// What addresses devices have.
+    pub addresses: Addresses,
     /// When the first minute begins, seconds since 1970.
     pub start: i64,
     /// Minutes simulated before `start` without posts, so that the first post is as full as later ones.
@@ -134,6 +169,8 @@ impl WorldOptions {
             access_points: 6,
             clients: 60,
             seed: 1,
+            radio_model: RadioModel::Noisy,
+            addresses: Addresses::Mixed,
             start,
             warm_up_minutes: 0,
             secret: "simulated".into(),

@@ -18,4 +18,5 @@ mod harness;
 mod ledger;
 mod posts;
 mod privacy;
+mod report;
 mod store_trouble;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use store::batch::Radio;
 use store::mac::Mac;
 
+use super::Addresses;
 use super::dice::Dice;
 use super::people::Kind;
 
@@ -42,6 +43,13 @@ pub(super) struct Identity {
     /// What a Bluetooth device calls itself.
     pub(super) name: Option<&'static str>,
     pub(super) beacon: Option<Beacon>,
+}
+
+impl Identity {
+    /// The second of each minute of UTC at which a perfect radio hears it.
+    pub(super) fn second(&self) -> i64 {
+        (self.number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as i64 % 60
+    }
 }
 
 /// A connection to one of the site's own networks.
@@ -85,17 +93,23 @@ pub(super) struct Numbers {
     seed: u64,
     site: u32,
     sites: u32,
+    addresses: Addresses,
     next: u64,
 }
 
 impl Numbers {
-    pub(super) fn new(seed: u64, site: u32, sites: u32) -> Self {
-        Self { seed, site, sites, next: 0 }
+    pub(super) fn new(seed: u64, site: u32, sites: u32, addresses: Addresses) -> Self {
+        Self { seed, site, sites, addresses, next: 0 }
     }
 
     pub(super) fn next(&mut self) -> u64 {
         self.next += 1;
         (self.next - 1) * u64::from(self.sites) + u64::from(self.site)
+    }
+
+    /// Whether a device has a random address. The chance is drawn in any case, so that the same people come whatever their addresses.
+    fn is_random(&self, probability: f64, dice: &mut Dice) -> bool {
+        dice.chance(probability) && self.addresses == Addresses::Mixed
     }
 
     fn address(&self, number: u64, maker: Option<u8>) -> Mac {
@@ -144,7 +158,7 @@ fn phone(kind: Kind, person: u64, from: i64, numbers: &mut Numbers, dice: &mut D
         Kind::PasserBy => (0.45, 0.01),
         Kind::Visitor | Kind::Fixture => (0.45, 0.35),
     };
-    let is_random = dice.chance(random);
+    let is_random = numbers.is_random(random, dice);
     let ssid = if kind == Kind::Staff { "staff" } else { GUEST_SSIDS[dice.below(GUEST_SSIDS.len())] };
     let user = (kind == Kind::Staff && dice.chance(0.3)).then(|| format!("staff{person}@example.com"));
     let association = dice.chance(connected).then(|| Association { ssid, ipv4: numbers.ipv4(number), hostname: None, user });
@@ -192,7 +206,7 @@ fn laptop(from: i64, numbers: &mut Numbers, dice: &mut Dice) -> Device {
 fn wearable(from: i64, numbers: &mut Numbers, dice: &mut Dice) -> Device {
     let number = numbers.next();
     let (maker, name) = WEARABLES[dice.below(WEARABLES.len())];
-    let is_random = dice.chance(0.7);
+    let is_random = numbers.is_random(0.7, dice);
     let identity = Identity {
         number,
         mac: numbers.address(number, (!is_random).then_some(maker)),
@@ -253,7 +267,7 @@ mod tests {
 
     #[test]
     fn addresses_are_unique_and_tell_what_they_are() {
-        let (mut left, mut right) = (Numbers::new(1, 0, 2), Numbers::new(1, 1, 2));
+        let (mut left, mut right) = (Numbers::new(1, 0, 2, Addresses::Mixed), Numbers::new(1, 1, 2, Addresses::Mixed));
         let mut seen = BTreeSet::new();
         for _ in 0..20_000 {
             for numbers in [&mut left, &mut right] {

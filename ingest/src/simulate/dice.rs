@@ -21,6 +21,8 @@ pub(super) enum Purpose {
     BleAir,
     /// The quirks of how the cloud writes things down.
     Wire,
+    /// Which posts are lost on their way.
+    Loss,
 }
 
 /// One stream of chance.

@@ -196,7 +196,7 @@ impl Population {
         let mut population = Self {
             people: Vec::new(),
             totals: Totals::default(),
-            numbers: Numbers::new(options.seed, site, options.sites),
+            numbers: Numbers::new(options.seed, site, options.sites, options.addresses),
             gaps,
             next: gaps.map(|gap| begin as f64 + dice.exponential(gap)),
         };

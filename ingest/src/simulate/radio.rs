@@ -5,7 +5,7 @@
 
 use store::batch::Radio;
 
-use super::devices::Device;
+use super::devices::{Device, Identity};
 use super::dice::Dice;
 use super::plan::{Plan, Point};
 
@@ -20,6 +20,10 @@ const FLOOR_HEIGHT_M: f64 = 3.5;
 const MISSED: f64 = 0.1;
 /// The scale on which Meraki reports: 95 dB above the floor is 0 dBm.
 const RSSI_DBM: std::ops::RangeInclusive<f64> = -95.0..=-20.0;
+
+/// What a perfect radio hears of who is inside, and of who is outside: enough to be present, and enough to be seen and no more.
+const PERFECT_INSIDE_DBM: i8 = -50;
+const PERFECT_OUTSIDE_DBM: i8 = -90;
 
 /// How one kind of radio fares.
 struct Band {
@@ -101,6 +105,18 @@ pub(super) fn hear(plan: &Plan, device: &Device, point: Point, at: i64, dice: &m
     }
     let place = estimate(readings.len(), point, dice);
     Some(Hearing { at, readings, place })
+}
+
+/// Hears as no radio does: by the nearest access point alone, without noise, at the place where the device is. A connected device outside
+/// is not heard: it would count as present however faint it is.
+pub(super) fn hear_perfectly(plan: &Plan, identity: &Identity, point: Point, at: i64) -> Option<Hearing> {
+    let rssi_dbm = match (plan.is_inside(point), identity.association.is_some()) {
+        (true, _) => PERFECT_INSIDE_DBM,
+        (false, false) => PERFECT_OUTSIDE_DBM,
+        (false, true) => return None,
+    };
+    let readings = vec![Reading { ap: plan.nearest(point) as u32, rssi_dbm }];
+    Some(Hearing { at, readings, place: Some(Place { x: point.x, y: point.y, uncertainty: Uncertainty::Metres(0.0), has_degrees: true }) })
 }
 
 /// Fewer access points place a device worse; about one time in six the cloud gives no place at all.

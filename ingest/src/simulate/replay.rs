@@ -11,6 +11,7 @@ use indicatif::ProgressBar;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::dice::{Dice, Purpose};
 use super::ledger::{Books, Paths, WallClock};
 use super::people::Totals;
 use super::post::Post;
@@ -46,6 +47,8 @@ pub struct Replay {
     pub speed: Speed,
     /// Whether a post without a 2xx is sent again, for up to five minutes, when it may succeed later. Meraki does not.
     pub retry: bool,
+    /// The share of posts, from 0 to 1, that are made and not sent.
+    pub lose_posts: f64,
     /// Connections at most.
     pub parallel: usize,
     /// What to write down.
@@ -87,6 +90,8 @@ pub async fn run(replay: Replay, target: Arc<Target>, clock: WallClock, stop: wa
         tally: Mutex::default(),
         pace: Pace { speed: replay.speed, begin, first_due: world.start + MINUTE_S },
         retry: replay.retry,
+        lose_posts: replay.lose_posts,
+        seed: world.seed,
         posts_per_site,
         posts_per_minute: world.posts_per_minute(),
         progress: progress.clone(),
@@ -153,6 +158,8 @@ struct Run {
     tally: Mutex<Tally>,
     pace: Pace,
     retry: bool,
+    lose_posts: f64,
+    seed: u64,
     posts_per_site: u64,
     posts_per_minute: u64,
     progress: ProgressBar,
@@ -161,6 +168,7 @@ struct Run {
 impl Run {
     async fn drive(self: Arc<Self>, index: usize, mut site: Site, mut stop: watch::Receiver<bool>) -> Result<Totals, String> {
         self.books.truth(&site.take_truth())?;
+        let mut loss = Dice::new(self.seed, index as u32, Purpose::Loss);
         for number in 0..self.posts_per_site {
             if let Some(instant) = self.pace.instant(site.due()) {
                 until(tokio::time::sleep_until(instant.into()), &mut stop).await;
@@ -168,13 +176,12 @@ impl Run {
             if *stop.borrow() {
                 break;
             }
-            let mut sender = self.senders[index % self.senders.len()].lock().await;
-            // Made only now: no more bodies exist than connections.
-            let post = site.next_post();
-            let (answer, sent) = self.send(&mut sender, &post, &mut stop).await;
-            drop(sender);
-            self.books.answered(&post, answer.status, sent, answer.elapsed)?;
-            self.tally.lock().unwrap_or_else(PoisonError::into_inner).sent(answer.status, post.observations, post.body.len());
+            if loss.chance(self.lose_posts) {
+                let _ = site.next_post();
+                self.tally.lock().unwrap_or_else(PoisonError::into_inner).lost += 1;
+            } else {
+                self.post_next(index, &mut site, &mut stop).await?;
+            }
             self.progress.inc(1);
             if (number + 1) % self.posts_per_minute == 0 {
                 self.books.truth(&site.take_truth())?;
@@ -182,6 +189,17 @@ impl Run {
         }
         self.books.truth(&site.finish_truth())?;
         Ok(site.totals())
+    }
+
+    async fn post_next(&self, index: usize, site: &mut Site, stop: &mut watch::Receiver<bool>) -> Result<(), String> {
+        let mut sender = self.senders[index % self.senders.len()].lock().await;
+        // Made only now: no more bodies exist than connections.
+        let post = site.next_post();
+        let (answer, sent) = self.send(&mut sender, &post, stop).await;
+        drop(sender);
+        self.books.answered(&post, answer.status, sent, answer.elapsed)?;
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner).sent(answer.status, post.observations, post.body.len());
+        Ok(())
     }
 
     /// Sends a post until it is taken, refused for good, or given up. Returns the last answer and when its try began.

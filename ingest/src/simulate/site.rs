@@ -14,11 +14,11 @@ use super::dice::{Dice, Purpose};
 use super::people::{Population, Totals};
 use super::plan::Plan;
 use super::post::Post;
-use super::radio::{Hearing, hear};
+use super::radio::{Hearing, hear, hear_perfectly};
 use super::truth::Truth;
 use super::v2::{self, Sighting};
 use super::v3::{self, Span, Track};
-use super::{Version, WorldOptions};
+use super::{RadioModel, Version, WorldOptions};
 
 const MINUTE_S: i64 = 60;
 /// How old a v2 sighting may be at the end of the minute to be told once more. Posts leave during the minute after that, so that
@@ -131,12 +131,13 @@ impl Site {
         self.truth.as_mut().map(Truth::take).unwrap_or_default()
     }
 
-    /// Ends the truth: whoever is still there gets a last line. Returns the lines that were not taken yet.
+    /// Ends the truth: whoever is still there gets a last line, and the site a line that says for how long it was watched. Returns the lines that were not taken yet.
     pub fn finish_truth(&mut self) -> Vec<u8> {
         let (end, told) = (self.span.end, is_told(self.options.version));
         if let Some(truth) = &mut self.truth {
             let watched = |person: &&super::people::Person| person.route.arrived < end;
             self.population.people.iter().filter(watched).for_each(|person| truth.leave(person, end, &self.plan, told));
+            truth.finish(&self.plan, self.options.radio_model, (self.options.start, end));
         }
         self.take_truth()
     }
@@ -151,7 +152,10 @@ impl Site {
             self.population.people.iter().for_each(|person| truth.watch(person, begin, end, &self.plan, told));
         }
         self.heard.forget(end);
-        self.listen(told);
+        match self.options.radio_model {
+            RadioModel::Noisy => self.listen(told),
+            RadioModel::Perfect => self.listen_perfectly(told),
+        }
         let gone = self.population.leave(end, &self.plan, &mut self.walk);
         if let Some(truth) = &mut self.truth {
             gone.iter().for_each(|person| truth.leave(person, end, &self.plan, told));
@@ -185,6 +189,25 @@ impl Site {
                         }
                     }
                     device.next_at = at + 2 + air.exponential(device.pause_s) as i64;
+                }
+            }
+        }
+    }
+
+    /// Hears every device once, at its own second of the minute.
+    fn listen_perfectly(&mut self, told: impl Fn(&Identity) -> bool) {
+        let Span { begin, .. } = self.span;
+        for person in &mut self.population.people {
+            for device in &mut person.devices {
+                if !self.options.radios.each().contains(&device.identity.radio) {
+                    continue;
+                }
+                let at = begin + (device.identity.second() - begin).rem_euclid(MINUTE_S);
+                let heard = person.route.at(at).and_then(|point| hear_perfectly(&self.plan, &device.identity, point, at));
+                let Some(hearing) = heard else { continue };
+                device.hearings += 1;
+                if told(&device.identity) {
+                    self.heard.remember(&device.identity, hearing);
                 }
             }
         }

@@ -92,6 +92,8 @@ pub struct Tally {
     pub observations: u64,
     /// Bytes of the bodies of all posts.
     pub bytes: u64,
+    /// Posts that were made and, by the will of whoever asked, not sent.
+    pub lost: u64,
     /// How often each status came, each try counted; 0 stands for none.
     pub statuses: BTreeMap<u16, u64>,
     /// Times of the answers that came, whatever their status.
@@ -126,6 +128,7 @@ impl Tally {
         self.posts += other.posts;
         self.observations += other.observations;
         self.bytes += other.bytes;
+        self.lost += other.lost;
         other.statuses.iter().for_each(|(status, count)| *self.statuses.entry(*status).or_default() += count);
         self.answers.add(&other.answers);
         if self.first_error.is_none() {
@@ -178,6 +181,9 @@ impl fmt::Display for Summary {
             }
         }
         writeln!(f, "sent          {} posts in {seconds:.1} s, {:.1} posts/s, {:.1} MiB/s", tally.posts, rate(tally.posts), mebibytes(tally.bytes) / seconds)?;
+        if tally.lost > 0 {
+            writeln!(f, "lost          {} posts made and not sent (--lose-posts)", tally.lost)?;
+        }
         writeln!(f, "observations  {} accepted, {:.0} observations/s", tally.observations, rate(tally.observations))?;
         let statuses: Vec<String> =
             tally.statuses.iter().map(|(status, count)| if *status == 0 { format!("none: {count}") } else { format!("{status}: {count}") }).collect();

@@ -1,6 +1,7 @@
 //! Tests of the simulated world: the same again to the byte, bodies of the promised shapes, people who are where the truth says.
 
 mod bodies;
+mod perfect;
 mod sending;
 mod truth;
 

@@ -1,6 +1,6 @@
 //! The truth file: who was really where, in JSON lines, for whoever wants to judge what a receiver made of the posts.
 //!
-//! Three kinds of record, told apart by `record`; times are ISO 8601 in UTC and whole seconds, intervals contain their `from` and not
+//! Four kinds of record, told apart by `record`; times are ISO 8601 in UTC and whole seconds, intervals contain their `from` and not
 //! their `to`:
 //!
 //! * `access_point` (once each, first): `site, network, ap, floor, x_m, y_m`.
@@ -9,21 +9,24 @@
 //!   `x_m`, `y_m` (mean position), `inside` (within the building), `told` (whether this dialect tells the client at all). The
 //!   stays of a visit follow each other without gap. Occupancy of an access point at any time is the number of stays that contain it.
 //! * `visit`: a client's whole time at the site, written when it ends. As a stay, without the place, and with `dwell_s`, `associated`,
-//!   `random_address`, `hearings` (moments in which at least one access point heard it) and `cut` (true when it was there before the
-//!   simulation began or after it ended, so that arrival or departure are not real).
+//!   `random_address`, `second` (of each minute, at which a perfect radio hears it), `hearings` (moments in which at least one access point
+//!   heard it) and `cut` (true when it was there before the simulation began or after it ended, so that arrival or departure are not
+//!   real).
+//! * `site` (once each, last): `site, network, radio_model, from, to`. Without it the simulation did not end.
 //!
-//! Positions are looked at every five seconds. Lines of one site stand in the order in which they ended; lines of several
+//! Positions are looked at every second. Lines of one site stand in the order in which they ended; lines of several
 //! sites are mixed.
 
 use std::collections::BTreeMap;
 
+use super::RadioModel;
 use super::devices::Identity;
 use super::people::Person;
 use super::plan::{Plan, Point};
 use super::post::Json;
 
 /// Seconds between two looks at a position.
-const STEP_S: i64 = 5;
+const STEP_S: i64 = 1;
 
 /// What a person does at the moment: near which access point, since when.
 struct Stretch {
@@ -74,8 +77,15 @@ impl Truth {
             self.write_client("visit", person, &device.identity, plan, (person.route.arrived, to), told(&device.identity));
             self.json.raw(",\"dwell_s\":").value(to - person.route.arrived).raw(",\"associated\":").value(device.identity.association.is_some());
             self.json.raw(",\"random_address\":").value(device.identity.is_random);
+            self.json.raw(",\"second\":").value(device.identity.second());
             self.json.raw(",\"hearings\":").value(device.hearings).raw(",\"cut\":").value(cut).raw("}\n");
         }
+    }
+
+    /// Says for how long the site was watched, and that this is all.
+    pub(super) fn finish(&mut self, plan: &Plan, radio_model: RadioModel, (from, to): (i64, i64)) {
+        self.json.raw("{\"record\":\"site\",\"site\":").text(&plan.name).raw(",\"network\":").text(&plan.network);
+        self.json.raw(",\"radio_model\":").quoted(radio_model.name()).raw(",\"from\":").time(from).raw(",\"to\":").time(to).raw("}\n");
     }
 
     /// Hands over the lines written so far.

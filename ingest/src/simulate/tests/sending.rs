@@ -107,7 +107,7 @@ fn lines(path: Option<&std::path::PathBuf>) -> Vec<Value> {
 }
 
 fn replay(version: Version, retry: bool, paths: &Paths) -> Replay {
-    Replay { world: options(version), minutes: 3, speed: Speed::Max, retry, parallel: 8, paths: paths.clone() }
+    Replay { world: options(version), minutes: 3, speed: Speed::Max, retry, lose_posts: 0.0, parallel: 8, paths: paths.clone() }
 }
 
 async fn send(replay: Replay, address: SocketAddr) -> Result<super::super::summary::Summary, RunError> {
@@ -136,6 +136,21 @@ async fn a_replay_sends_each_post_once_and_keeps_books() {
     assert_eq!(rows.len() as u64, observations);
     assert!(rows.iter().all(|row| row["network"].is_null() && row["rssi_dbm"].as_i64().unwrap() < 0));
     assert!(lines(paths.truth.as_ref()).iter().any(|line| line["record"] == "visit"));
+}
+
+#[tokio::test]
+async fn a_share_of_posts_is_lost_and_the_others_are_as_they_were() {
+    let folder = TempDir::new().unwrap();
+    let paths = paths(&folder);
+    let (receiver, address) = Receiver::default().start(None).await;
+    let summary = send(Replay { lose_posts: 0.3, ..replay(Version::V2, false, &paths) }, address).await.unwrap();
+    let all: BTreeSet<Bytes> = posts(&options(Version::V2), 3).iter().map(|post| post.body.clone()).collect();
+    assert!(receiver.body_set().is_subset(&all));
+    assert_eq!(summary.tally.posts + summary.tally.lost, 3 * 2 * options(Version::V2).posts_per_minute());
+    assert!((10..60).contains(&summary.tally.lost), "{}", summary.tally.lost);
+    assert_eq!(lines(paths.ledger.as_ref()).len() as u64, summary.tally.posts);
+    assert_eq!(lines(paths.truth.as_ref()).iter().filter(|line| line["record"] == "site").count(), 2, "the truth is whole");
+    assert!(summary.to_string().contains("posts made and not sent"));
 }
 
 #[tokio::test]
