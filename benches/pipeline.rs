@@ -80,14 +80,16 @@ async fn bench(database: &mut Database, kind: Kind, name: &str, clients: usize, 
     );
     let rounds = if is_test() { 1 } else { 3 };
     let mut ours = Vec::new();
-    let mut rival = Vec::new();
+    let (mut alone, mut rival) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         ours.push(footfall(database, Target::Postgres, &bodies).await);
+        alone.push(footfall(database, Target::PostgresAlone, &bodies).await);
         rival.push(plain(database, kind, &bodies).await);
     }
     show("footfall, Postgres", &ours, bodies.len());
+    show("without presence", &alone, bodies.len());
     show("plain, Postgres", &rival, bodies.len());
-    for (title, target) in [("footfall, no store", Target::Null), ("footfall, SQLite", Target::Sqlite)] {
+    for (title, target) in [("footfall, no store", Target::Null), ("footfall, SQLite", Target::Sqlite), ("without presence", Target::SqliteAlone)] {
         let mut runs = Vec::new();
         for _ in 0..rounds {
             runs.push(footfall(database, target, &bodies).await);
@@ -95,6 +97,11 @@ async fn bench(database: &mut Database, kind: Kind, name: &str, clients: usize, 
         show(title, &runs, bodies.len());
     }
     let of = |runs: &[Run], what: fn(&Run) -> f64| median(&runs.iter().map(what).collect::<Vec<_>>());
+    println!(
+        "with presence: {:.2} of the observations/s without it, {:.2}x the CPU seconds with the database's",
+        of(&ours, Run::rate) / of(&alone, Run::rate),
+        of(&ours, |run| run.cpu_per_million(true)) / of(&alone, |run| run.cpu_per_million(true)),
+    );
     println!(
         "footfall beside the plain receiver: {:.2}x its observations/s, {:.2} of its CPU seconds, {:.2} with the database's",
         of(&ours, Run::rate) / of(&rival, Run::rate),
@@ -128,26 +135,45 @@ fn bodies(kind: Kind, clients: usize, posts: u32) -> Arc<Vec<Bytes>> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Target {
     Postgres,
+    /// Postgres, without presence.
+    PostgresAlone,
     Sqlite,
+    /// SQLite, without presence.
+    SqliteAlone,
     Null,
+}
+
+impl Target {
+    fn is_postgres(self) -> bool {
+        matches!(self, Self::Postgres | Self::PostgresAlone)
+    }
+
+    fn configuration(self) -> &'static str {
+        if matches!(self, Self::PostgresAlone | Self::SqliteAlone) { "[presence]\nprofiles = []\n" } else { "" }
+    }
 }
 
 async fn footfall(database: &mut Database, target: Target, bodies: &Arc<Vec<Bytes>>) -> Run {
     let url = match target {
-        Target::Postgres => database.make(),
-        Target::Sqlite => "sqlite".to_owned(),
+        Target::Postgres | Target::PostgresAlone => database.make(),
+        Target::Sqlite | Target::SqliteAlone => "sqlite".to_owned(),
         Target::Null => "null:".to_owned(),
     };
-    let server = Server::start(&url, "");
+    let server = Server::start(&url, target.configuration());
     server.wait_until_applied();
     let (cpu, database_cpu, started) = (server.cpu(), database.cpu(), Instant::now());
     let sent = load::send_all(&load::target(&server.url(), &server.ca()), bodies, CONNECTIONS).await;
     let status = server.wait_until_applied();
-    let (elapsed, cpu, database_cpu) = (started.elapsed(), server.cpu() - cpu, database.cpu() - database_cpu);
+    let elapsed = started.elapsed();
+    // What presence costs counts too, also what is left until nothing comes any more.
+    while server.metric("footfall_presence_pending") > 0.0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let (cpu, database_cpu) = (server.cpu() - cpu, database.cpu() - database_cpu);
     let observations = server.metric("footfall_observations_total{outcome=\"written\"}") as i64;
     assert_eq!(status["store"]["state"], "running");
     let mut limit = None;
-    if target == Target::Postgres {
+    if target.is_postgres() {
         let mut connection = database::connect(&url).await;
         assert_eq!(database::number(&mut connection, "SELECT count(*) FROM observation").await, observations);
         let mut tables = database::partitions(&mut connection, "observation").await;
@@ -157,7 +183,7 @@ async fn footfall(database: &mut Database, target: Target, bodies: &Arc<Vec<Byte
     }
     let peak_bytes = server.peak_memory();
     drop(server);
-    if target == Target::Postgres {
+    if target.is_postgres() {
         database.drop_last();
     }
     Run { observations, elapsed, sent, cpu, database_cpu, peak_bytes, limit }

@@ -68,7 +68,7 @@ async fn status(Shared(admin): Shared<Arc<Admin>>) -> Json<Value> {
     let (cursor, outcomes) = report.applied();
     let next = durable.next;
     let told = durable.observations + outcomes.replayed;
-    let done = outcomes.written + outcomes.repeats + outcomes.discarded;
+    let done = outcomes.written + outcomes.late + outcomes.repeats + outcomes.discarded;
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_s": admin.started.elapsed().as_secs(),
@@ -94,7 +94,7 @@ async fn status(Shared(admin): Shared<Arc<Admin>>) -> Json<Value> {
             "observations_told": told,
             "observations_written": outcomes.written,
             "observations_repeat": outcomes.repeats,
-            "observations_late": 0,
+            "observations_late": outcomes.late,
             "observations_discarded": outcomes.discarded,
             "observations_in_flight": told.saturating_sub(done),
             "accounting_mismatch": report.mismatch(),

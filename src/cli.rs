@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{report, simulate};
+use crate::{recompute, report, simulate};
 
 /// Receives Cisco Meraki's Scanning API posts, keeps every one it has answered, and writes them to a database.
 #[derive(Parser)]
@@ -27,6 +27,8 @@ pub(crate) enum Command {
     },
     /// Bring the database's tables up to date, and end
     Migrate(ConfigFile),
+    /// Make presence anew from the stored observations, also while footfall runs
+    Recompute(recompute::Arguments),
     /// Show a site's day or week: visitors, dwell, occupancy, access points, ways
     Report(report::Report),
     /// Run one read-only SQL statement on the database

@@ -30,10 +30,7 @@ impl Keys {
         // Both keys are made in one start: when the journal's is there, the client's was too.
         let client =
             open_key(&dir.join("client.key"), config.privacy.key.as_ref(), journal_is_used, "every client in the database would get another pseudonym")?;
-        // Where the clients' key came from elsewhere or names nobody, the first start of this data directory stands for its making.
-        let made = [("client.key", &config.privacy.key), ("journal.key", &config.journal.key)].into_iter().find(|(_, told)| told.is_none());
-        let born_at = made.map_or(Ok(i64::MIN), |(file, _)| made_at(&dir.join(file)))?;
-        Ok(Self { journal, client, born_at })
+        Ok(Self { journal, client, born_at: born_at(config) })
     }
 
     /// Reads the journal's key only, and makes nothing: for looking at a journal.
@@ -70,10 +67,12 @@ fn open_key(path: &Path, configured: Option<&Hidden>, used: bool, loss: &str) ->
     Ok(key)
 }
 
-/// When a file was written, seconds since 1970.
-fn made_at(path: &Path) -> Result<i64, Failure> {
-    let file = fs::metadata(path).map_err(|error| Failure::new(Code::Usage, format!("the key {} cannot be read: {error}", path.display())))?;
-    Ok(file.mtime())
+/// Since when clients are known by their key, seconds since 1970. Where the key came from elsewhere or names nobody, the first start of this data
+/// directory stands for its making; the least there is when nothing tells that either.
+pub(crate) fn born_at(config: &Config) -> i64 {
+    let made = [("client.key", &config.privacy.key), ("journal.key", &config.journal.key)].into_iter().find(|(_, told)| told.is_none());
+    let file = made.and_then(|(file, _)| fs::metadata(config.data_dir.join("keys").join(file)).ok());
+    file.map_or(i64::MIN, |file| file.mtime())
 }
 
 fn read_key(path: &Path, configured: Option<&Hidden>) -> Result<Option<Key>, Failure> {

@@ -21,6 +21,7 @@ mod metrics;
 mod migrate;
 mod pipeline;
 mod query;
+mod recompute;
 mod report;
 mod serve;
 mod simulate;
@@ -55,6 +56,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Config { command: ConfigCommand::Check(at) } => config_command::check(at.config.as_deref()),
         Command::Config { command: ConfigCommand::Example } => config_command::example(),
         Command::Migrate(at) => runtime()?.block_on(migrate::run(at.config.as_deref())),
+        Command::Recompute(arguments) => runtime()?.block_on(recompute::run(&arguments)),
         Command::Report(arguments) => runtime()?.block_on(report::run(&arguments)),
         Command::Query(arguments) => runtime()?.block_on(query::run(&arguments)),
         Command::Journal { command: JournalCommand::Inspect(at) } => journal_command::inspect(at.config.as_deref()),

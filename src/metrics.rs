@@ -33,15 +33,15 @@ pub(crate) const KNOWN_FACTS_BYTES: &str = "footfall_known_facts_bytes";
 pub(crate) const PRESENCE_BYTES: &str = "footfall_presence_bytes";
 /// Clients in its memory.
 pub(crate) const PRESENCE_CLIENTS: &str = "footfall_presence_clients";
-/// Observations that came too late to count.
-pub(crate) const PRESENCE_LATE_TOTAL: &str = "footfall_presence_late_total";
+/// Clients with something to publish.
+pub(crate) const PRESENCE_PENDING: &str = "footfall_presence_pending";
 
 /// Lines of the log that nobody took.
 pub(crate) const LOG_DROPPED_LINES_TOTAL: &str = "footfall_log_dropped_lines_total";
 
 /// All of them, for registration and for docs/metrics.md.
 pub(crate) const ALL: &[Described] = &[
-    (OBSERVATIONS_TOTAL, "counter", "Observations by `outcome`: `written`, `repeat`, `late` (0 until presence decides it), `discarded`."),
+    (OBSERVATIONS_TOTAL, "counter", "Observations by `outcome`: `written`, `repeat`, `late` (written, and too late to count in presence), `discarded`."),
     (OBSERVATIONS_DISCARDED_TOTAL, "counter", "Discarded observations by `reason`: `future`, `scale`, `mac`, `time`, `poison`."),
     (STORE_COMMIT_SECONDS, "histogram", "Seconds one transaction took, from its first statement to the answer of COMMIT."),
     (STORE_COMMIT_ROWS, "histogram", "Rows of all kinds in one transaction."),
@@ -56,7 +56,7 @@ pub(crate) const ALL: &[Described] = &[
     (KNOWN_FACTS_BYTES, "gauge", "Bytes held for what the store is known to say of clients and access points; 200 MB at most."),
     (PRESENCE_BYTES, "gauge", "Bytes held for presence; `presence.memory` at most, but for what is being published."),
     (PRESENCE_CLIENTS, "gauge", "Clients held for presence, once per profile; footfall_presence_bytes over it is what one takes."),
-    (PRESENCE_LATE_TOTAL, "counter", "Observations that were written and came too late to count in presence (`presence.allowed_lateness`)."),
+    (PRESENCE_PENDING, "gauge", "Clients of which something is not in the rows of presence yet; 0 whenever nothing comes."),
     (LOG_DROPPED_LINES_TOTAL, "counter", "Lines of the log dropped because whoever reads stderr does not."),
 ];
 

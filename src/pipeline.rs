@@ -176,7 +176,8 @@ impl<S: Store> Pipeline<S> {
         if let Some(scope) = engine.recall(&stored.scopes).first() {
             let message = format!(
                 "the rows of site {:?} under profile {:?} were made with other values, time zone, opening hours or zones than are configured now, and the two \
-                 cannot be added up: put the configuration back, or give the site another name or the profile another version",
+                 cannot be added up: put the configuration back, or run footfall recompute for the days that are stored, or give the site another name or the \
+                 profile another version",
                 scope.site, scope.profile
             );
             return Err(WriteError::new(Class::Schema, message));
@@ -193,6 +194,8 @@ impl<S: Store> Pipeline<S> {
             engine.next_group();
         };
         store.recent(since.min(unpublished), &mut { take_in }).await?;
+        // They were counted when they came.
+        let _ = self.gather.engine.take_late();
         store.catch_up(since).await?;
         // Only now, so that an attempt that fails does not count the gap too.
         if cursor.position < first {
@@ -332,8 +335,8 @@ impl<S: Store> Pipeline<S> {
 
     fn measure(&mut self) {
         metrics::gauge!(crate::metrics::REPEAT_FILTER_BYTES).set(self.gather.fold.filter_bytes() as f64);
-        metrics::counter!(crate::metrics::PRESENCE_LATE_TOTAL).increment(self.gather.engine.take_late());
         metrics::gauge!(crate::metrics::PRESENCE_BYTES).set(self.gather.engine.bytes() as f64);
+        metrics::gauge!(crate::metrics::PRESENCE_PENDING).set(self.gather.engine.pending() as f64);
         metrics::gauge!(crate::metrics::PRESENCE_CLIENTS).set(self.gather.engine.clients() as f64);
         metrics::gauge!(crate::metrics::KNOWN_FACTS_BYTES).set(self.gather.fold.known_bytes() as f64);
     }

@@ -4,6 +4,7 @@ CREATE TABLE presence_scope (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     profile text NOT NULL,
     site text NOT NULL,
+    is_shown boolean NOT NULL,
     is_main boolean NOT NULL,
     watermark timestamptz NOT NULL,
     covered_minute timestamptz NOT NULL,
@@ -19,6 +20,7 @@ COMMENT ON TABLE presence_scope IS 'One profile at one site: what its rows were 
 COMMENT ON COLUMN presence_scope.id IS 'What rows carry.';
 COMMENT ON COLUMN presence_scope.profile IS 'Name and version of the profile.';
 COMMENT ON COLUMN presence_scope.site IS 'Name of the site.';
+COMMENT ON COLUMN presence_scope.is_shown IS 'Whether the views show it; not while it is being recomputed.';
 COMMENT ON COLUMN presence_scope.is_main IS 'Whether it is the first live profile, which the view now shows.';
 COMMENT ON COLUMN presence_scope.watermark IS 'Everything before it is told, but for what comes late.';
 COMMENT ON COLUMN presence_scope.covered_minute IS 'Latest minute in which something arrived.';
@@ -227,6 +229,19 @@ COMMENT ON COLUMN presence_member.zone IS 'Zone, in presence_zone.';
 COMMENT ON COLUMN presence_member.ap IS 'Address of the access point as a 48-bit number.';
 COMMENT ON COLUMN presence_member.since IS 'From then on.';
 COMMENT ON COLUMN presence_member.until IS 'Up to, not including, then.';
+
+CREATE TABLE presence_recompute (
+    profile text NOT NULL,
+    from_day text NOT NULL,
+    to_day text NOT NULL,
+    reached timestamptz,
+    PRIMARY KEY (profile)
+);
+COMMENT ON TABLE presence_recompute IS 'How far footfall recompute has come, for each profile that it works on.';
+COMMENT ON COLUMN presence_recompute.profile IS 'Name and version of the profile.';
+COMMENT ON COLUMN presence_recompute.from_day IS 'First local day of the rows that are made anew.';
+COMMENT ON COLUMN presence_recompute.to_day IS 'Last one.';
+COMMENT ON COLUMN presence_recompute.reached IS 'Observations before it are in the new rows; null when none are.';
 
 CREATE TABLE presence_record (
     scope integer NOT NULL,

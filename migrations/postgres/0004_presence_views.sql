@@ -17,7 +17,7 @@ SELECT
     c.watermark > s.ended_at + (c.gap_s + c.allowed_lateness_s) * interval '1 second' AS final,
     s.rev
 FROM presence_session s
-JOIN presence_scope c ON c.id = s.scope
+JOIN presence_scope c ON c.id = s.scope AND c.is_shown
 WHERE s.is_visit;
 COMMENT ON VIEW visits IS 'Visits: sessions long enough, and observed in enough minutes.';
 COMMENT ON COLUMN visits.visit_id IS 'First 128 bits of a hash of profile, site, client and start, in hexadecimal.';
@@ -46,7 +46,7 @@ SELECT
     s.ended_at,
     extract(epoch FROM s.ended_at - s.started_at)::bigint AS dwell_s
 FROM presence_stay s
-JOIN presence_scope c ON c.id = s.scope
+JOIN presence_scope c ON c.id = s.scope AND c.is_shown
 JOIN presence_session v ON v.scope = s.scope AND v.started_at = s.visit_started_at AND v.client = s.client
 LEFT JOIN presence_zone z ON s.place_kind = 2 AND z.id = s.place;
 COMMENT ON VIEW stays IS 'Where visits were, and how long; the stays at access points and unlocated of a visit add up to it.';
@@ -69,7 +69,7 @@ SELECT
     o.devices,
     o.connected
 FROM presence_occupancy o
-JOIN presence_scope c ON c.id = o.scope
+JOIN presence_scope c ON c.id = o.scope AND c.is_shown
 LEFT JOIN presence_zone z ON o.place_kind = 2 AND z.id = o.place
 WHERE o.devices > 0;
 COMMENT ON VIEW occupancy IS 'Devices at each place at the first instant of each minute; minutes without any have no row.';
@@ -114,7 +114,7 @@ SELECT
     coalesce(n.closes_at <= c.final_until, false) AS final,
     c.watermark AS data_until
 FROM presence_count n
-JOIN presence_scope c ON c.id = n.scope
+JOIN presence_scope c ON c.id = n.scope AND c.is_shown
 LEFT JOIN presence_zone z ON n.place_kind = 2 AND z.id = n.place
 LEFT JOIN presence_covered m ON m.scope = n.scope AND m.level = n.level AND m.start_at = n.start_at
 WHERE n.level = 0 AND (n.seen > 0 OR n.visits <> 0 OR n.exits <> 0 OR n.bounces <> 0 OR n.measured <> 0);
@@ -183,7 +183,7 @@ SELECT
     coalesce(n.closes_at <= c.final_until, false) AS final,
     c.watermark AS data_until
 FROM presence_count n
-JOIN presence_scope c ON c.id = n.scope
+JOIN presence_scope c ON c.id = n.scope AND c.is_shown
 LEFT JOIN presence_zone z ON n.place_kind = 2 AND z.id = n.place
 LEFT JOIN presence_covered m ON m.scope = n.scope AND m.level = n.level AND m.start_at = n.start_at
 WHERE n.level = 1 AND (n.seen > 0 OR n.visits <> 0 OR n.exits <> 0 OR n.bounces <> 0 OR n.measured <> 0);
@@ -229,7 +229,7 @@ SELECT
     f.hour,
     f.transitions
 FROM presence_flow f
-JOIN presence_scope c ON c.id = f.scope
+JOIN presence_scope c ON c.id = f.scope AND c.is_shown
 WHERE f.transitions <> 0;
 COMMENT ON VIEW flow IS 'Changes of place within visits, with outside before the first and after the last.';
 COMMENT ON COLUMN flow.profile IS 'Profile with its version.';
@@ -249,8 +249,8 @@ SELECT
     count(*) FILTER (WHERE s.connected_at IS NOT NULL) AS connected,
     c.watermark AS data_until
 FROM presence_scope c
-JOIN presence_session s ON s.scope = c.id
-WHERE c.is_main AND s.ended_at > c.watermark - c.present_s * interval '1 second' AND s.identity < 2
+CROSS JOIN presence_session s
+WHERE c.is_main AND s.scope = c.id AND s.ended_at > c.watermark - c.present_s * interval '1 second' AND s.identity < 2
   AND NOT EXISTS (SELECT 1 FROM presence_session l WHERE l.scope = s.scope AND l.client = s.client AND l.ended_at > s.ended_at AND l.started_at > s.started_at)
 GROUP BY c.id
 UNION ALL
@@ -262,8 +262,8 @@ SELECT
     count(*) FILTER (WHERE s.connected_at IS NOT NULL) AS connected,
     c.watermark AS data_until
 FROM presence_scope c
-JOIN presence_session s ON s.scope = c.id
-WHERE c.is_main AND s.ended_at > c.watermark - c.present_s * interval '1 second' AND s.identity < 2
+CROSS JOIN presence_session s
+WHERE c.is_main AND s.scope = c.id AND s.ended_at > c.watermark - c.present_s * interval '1 second' AND s.identity < 2
   AND NOT EXISTS (SELECT 1 FROM presence_session l WHERE l.scope = s.scope AND l.client = s.client AND l.ended_at > s.ended_at AND l.started_at > s.started_at) AND s.last_kind = 1
 GROUP BY c.id, s.last_place
 UNION ALL
@@ -275,10 +275,10 @@ SELECT
     count(*) FILTER (WHERE s.connected_at IS NOT NULL) AS connected,
     c.watermark AS data_until
 FROM presence_scope c
-JOIN presence_session s ON s.scope = c.id
+CROSS JOIN presence_session s
 JOIN presence_member m ON m.scope = c.id AND m.ap = s.last_place AND m.since <= s.last_since AND s.last_since < m.until
 JOIN presence_zone z ON z.id = m.zone
-WHERE c.is_main AND s.ended_at > c.watermark - c.present_s * interval '1 second' AND s.identity < 2
+WHERE c.is_main AND s.scope = c.id AND s.ended_at > c.watermark - c.present_s * interval '1 second' AND s.identity < 2
   AND NOT EXISTS (SELECT 1 FROM presence_session l WHERE l.scope = s.scope AND l.client = s.client AND l.ended_at > s.ended_at AND l.started_at > s.started_at) AND s.last_kind = 1
 GROUP BY c.id, z.id;
 COMMENT ON VIEW now IS 'Who is there, up to data_until: under the first live profile.';

@@ -6,6 +6,7 @@ CREATE TABLE presence_scope (
     id INTEGER PRIMARY KEY, -- what rows carry
     profile TEXT NOT NULL, -- name and version of the profile
     site TEXT NOT NULL, -- name of the site
+    is_shown INTEGER NOT NULL, -- whether the views show it; not while it is being recomputed
     is_main INTEGER NOT NULL, -- whether it is the first live profile, which the view now shows
     watermark INTEGER NOT NULL, -- everything before it is told, but for what comes late
     covered_minute INTEGER NOT NULL, -- latest minute in which something arrived
@@ -46,6 +47,8 @@ CREATE TABLE presence_session (
     PRIMARY KEY (scope, started_at, client)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX presence_session_ended ON presence_session (scope, ended_at);
+-- As the views show it, so that a condition on the text finds its rows.
+CREATE INDEX presence_session_text ON presence_session (strftime('%Y-%m-%dT%H:%M:%SZ', started_at, 'unixepoch')) WHERE is_visit;
 
 CREATE TABLE presence_stay (
     -- Where visits were; people read the view stays.
@@ -62,6 +65,8 @@ CREATE TABLE presence_stay (
     PRIMARY KEY (scope, visit_started_at, client, in_zones, number)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX presence_stay_place ON presence_stay (scope, place_kind, place, started_at);
+-- As the views show it, so that a condition on the text finds its rows.
+CREATE INDEX presence_stay_text ON presence_stay (strftime('%Y-%m-%dT%H:%M:%SZ', started_at, 'unixepoch'));
 
 CREATE TABLE presence_count (
     -- Counts of each place in each hour and day: sums over clients. People read the views hourly and daily.
@@ -96,6 +101,10 @@ CREATE TABLE presence_count (
     PRIMARY KEY (scope, level, start_at, place_kind, place)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX presence_count_stale ON presence_count (scope) WHERE is_stale;
+-- As the views show it, so that a condition on the text finds its rows.
+CREATE INDEX presence_count_hour ON presence_count (strftime('%Y-%m-%dT%H:%M:%SZ', start_at, 'unixepoch')) WHERE level = 0;
+-- As the views show it, so that a condition on the text finds its rows.
+CREATE INDEX presence_count_day ON presence_count (date(day * 86400, 'unixepoch')) WHERE level = 1;
 
 CREATE TABLE presence_occupancy (
     -- Devices at each place at each full minute; people read the view occupancy.
@@ -107,6 +116,8 @@ CREATE TABLE presence_occupancy (
     connected INTEGER NOT NULL, -- of them, those connected by then
     PRIMARY KEY (scope, minute, place_kind, place)
 ) STRICT, WITHOUT ROWID;
+-- As the views show it, so that a condition on the text finds its rows.
+CREATE INDEX presence_occupancy_text ON presence_occupancy (strftime('%Y-%m-%dT%H:%M:%SZ', minute, 'unixepoch'));
 
 CREATE TABLE presence_flow (
     -- Changes of place within visits, per hour; people read the view flow.
@@ -119,6 +130,8 @@ CREATE TABLE presence_flow (
     transitions INTEGER NOT NULL, -- how many
     PRIMARY KEY (scope, hour, from_kind, from_place, to_kind, to_place)
 ) STRICT, WITHOUT ROWID;
+-- As the views show it, so that a condition on the text finds its rows.
+CREATE INDEX presence_flow_text ON presence_flow (strftime('%Y-%m-%dT%H:%M:%SZ', hour, 'unixepoch'));
 
 CREATE TABLE presence_covered (
     -- Minutes of each hour and day in which a post of the site arrived.
@@ -137,6 +150,15 @@ CREATE TABLE presence_member (
     since INTEGER NOT NULL, -- from then on
     until INTEGER NOT NULL, -- up to, not including, then
     PRIMARY KEY (scope, zone, ap, since)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE presence_recompute (
+    -- How far footfall recompute has come, for each profile that it works on.
+    profile TEXT NOT NULL, -- name and version of the profile
+    from_day TEXT NOT NULL, -- first local day of the rows that are made anew
+    to_day TEXT NOT NULL, -- last one
+    reached INTEGER, -- observations before it are in the new rows; null when none are
+    PRIMARY KEY (profile)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE presence_record (

@@ -19,7 +19,7 @@ SELECT
     c.watermark > s.ended_at + (c.gap_s + c.allowed_lateness_s) AS final, -- whether nothing can change it any more
     s.rev AS rev -- how often it was written
 FROM presence_session s
-JOIN presence_scope c ON c.id = s.scope
+JOIN presence_scope c ON c.id = s.scope AND c.is_shown
 WHERE s.is_visit;
 
 CREATE VIEW stays AS
@@ -34,7 +34,7 @@ SELECT
     strftime('%Y-%m-%dT%H:%M:%SZ', s.ended_at, 'unixepoch') AS ended_at, -- when it ended
     s.ended_at - s.started_at AS dwell_s -- length in seconds
 FROM presence_stay s
-JOIN presence_scope c ON c.id = s.scope
+JOIN presence_scope c ON c.id = s.scope AND c.is_shown
 JOIN presence_session v ON v.scope = s.scope AND v.started_at = s.visit_started_at AND v.client = s.client
 LEFT JOIN presence_zone z ON s.place_kind = 2 AND z.id = s.place;
 
@@ -49,7 +49,7 @@ SELECT
     o.devices AS devices, -- visits, or stays, that cover the instant
     o.connected AS connected -- of them, those connected by then
 FROM presence_occupancy o
-JOIN presence_scope c ON c.id = o.scope
+JOIN presence_scope c ON c.id = o.scope AND c.is_shown
 LEFT JOIN presence_zone z ON o.place_kind = 2 AND z.id = o.place
 WHERE o.devices > 0;
 
@@ -87,7 +87,7 @@ SELECT
     coalesce(n.closes_at <= c.final_until, 0) AS final, -- whether nothing can change it any more
     strftime('%Y-%m-%dT%H:%M:%SZ', c.watermark, 'unixepoch') AS data_until -- up to where everything is told
 FROM presence_count n
-JOIN presence_scope c ON c.id = n.scope
+JOIN presence_scope c ON c.id = n.scope AND c.is_shown
 LEFT JOIN presence_zone z ON n.place_kind = 2 AND z.id = n.place
 LEFT JOIN presence_covered m ON m.scope = n.scope AND m.level = n.level AND m.start_at = n.start_at
 WHERE n.level = 0 AND (n.seen > 0 OR n.visits <> 0 OR n.exits <> 0 OR n.bounces <> 0 OR n.measured <> 0);
@@ -126,7 +126,7 @@ SELECT
     coalesce(n.closes_at <= c.final_until, 0) AS final, -- whether nothing can change it any more
     strftime('%Y-%m-%dT%H:%M:%SZ', c.watermark, 'unixepoch') AS data_until -- up to where everything is told
 FROM presence_count n
-JOIN presence_scope c ON c.id = n.scope
+JOIN presence_scope c ON c.id = n.scope AND c.is_shown
 LEFT JOIN presence_zone z ON n.place_kind = 2 AND z.id = n.place
 LEFT JOIN presence_covered m ON m.scope = n.scope AND m.level = n.level AND m.start_at = n.start_at
 WHERE n.level = 1 AND (n.seen > 0 OR n.visits <> 0 OR n.exits <> 0 OR n.bounces <> 0 OR n.measured <> 0);
@@ -142,7 +142,7 @@ SELECT
     strftime('%Y-%m-%dT%H:%M:%SZ', f.hour, 'unixepoch') AS hour, -- when the hour begins
     f.transitions AS transitions -- how many
 FROM presence_flow f
-JOIN presence_scope c ON c.id = f.scope
+JOIN presence_scope c ON c.id = f.scope AND c.is_shown
 WHERE f.transitions <> 0;
 
 CREATE VIEW now AS
@@ -155,8 +155,8 @@ SELECT
     sum(s.connected_at IS NOT NULL) AS connected, -- of them, those connected during it
     strftime('%Y-%m-%dT%H:%M:%SZ', c.watermark, 'unixepoch') AS data_until -- up to where everything is told
 FROM presence_scope c
-JOIN presence_session s ON s.scope = c.id
-WHERE c.is_main AND s.ended_at > c.watermark + -c.present_s AND s.identity < 2
+CROSS JOIN presence_session s
+WHERE c.is_main AND s.scope = c.id AND s.ended_at > c.watermark + -c.present_s AND s.identity < 2
   AND NOT EXISTS (SELECT 1 FROM presence_session l WHERE l.scope = s.scope AND l.client = s.client AND l.ended_at > s.ended_at AND l.started_at > s.started_at)
 GROUP BY c.id
 UNION ALL
@@ -168,8 +168,8 @@ SELECT
     sum(s.connected_at IS NOT NULL) AS connected,
     strftime('%Y-%m-%dT%H:%M:%SZ', c.watermark, 'unixepoch') AS data_until
 FROM presence_scope c
-JOIN presence_session s ON s.scope = c.id
-WHERE c.is_main AND s.ended_at > c.watermark + -c.present_s AND s.identity < 2
+CROSS JOIN presence_session s
+WHERE c.is_main AND s.scope = c.id AND s.ended_at > c.watermark + -c.present_s AND s.identity < 2
   AND NOT EXISTS (SELECT 1 FROM presence_session l WHERE l.scope = s.scope AND l.client = s.client AND l.ended_at > s.ended_at AND l.started_at > s.started_at) AND s.last_kind = 1
 GROUP BY c.id, s.last_place
 UNION ALL
@@ -181,9 +181,9 @@ SELECT
     sum(s.connected_at IS NOT NULL) AS connected,
     strftime('%Y-%m-%dT%H:%M:%SZ', c.watermark, 'unixepoch') AS data_until
 FROM presence_scope c
-JOIN presence_session s ON s.scope = c.id
+CROSS JOIN presence_session s
 JOIN presence_member m ON m.scope = c.id AND m.ap = s.last_place AND m.since <= s.last_since AND s.last_since < m.until
 JOIN presence_zone z ON z.id = m.zone
-WHERE c.is_main AND s.ended_at > c.watermark + -c.present_s AND s.identity < 2
+WHERE c.is_main AND s.scope = c.id AND s.ended_at > c.watermark + -c.present_s AND s.identity < 2
   AND NOT EXISTS (SELECT 1 FROM presence_session l WHERE l.scope = s.scope AND l.client = s.client AND l.ended_at > s.ended_at AND l.started_at > s.started_at) AND s.last_kind = 1
 GROUP BY c.id, z.id;

@@ -89,9 +89,6 @@ impl Config {
     /// The engine's settings; everything that can be wrong with them is told with its key.
     pub(crate) fn presence_settings(&self, born_at: i64) -> Result<Settings, Wrong> {
         let presence = &self.presence;
-        if presence.profiles.is_empty() {
-            return wrong("presence.profiles", "names no profile", "leave it out, or name one or more such as \"standard\"");
-        }
         let mut profiles: Vec<Profile> = Vec::new();
         for (n, name) in presence.profiles.iter().enumerate() {
             let profile = self.profile(name, &format!("presence.profiles[{n}]"))?;
@@ -113,10 +110,12 @@ impl Config {
             lasting: Lasting { born_at, ..Lasting::default() },
             publish_every_ms: i64::try_from(presence.publish_every.0.as_millis()).unwrap_or(i64::MAX),
             memory_max: usize::try_from(presence.memory.0).unwrap_or(usize::MAX),
+            rebuilding: false,
         })
     }
 
-    fn profile(&self, name: &str, key: &str) -> Result<Profile, Wrong> {
+    /// A profile by its name, and what is wrong with it.
+    pub(crate) fn profile(&self, name: &str, key: &str) -> Result<Profile, Wrong> {
         let own = self.profile.iter().position(|own| own.name == name);
         let mut profile = match own {
             Some(at) => self.profile[at].profile(at)?,

@@ -112,7 +112,7 @@ impl<S: Store> Pipeline<S> {
         }
         let mut changes = std::mem::take(fold.presence_mut());
         engine.cover(fold.group(), &mut changes);
-        engine.publish(now_ms, &mut changes);
+        engine.publish(&mut changes);
         *fold.presence_mut() = changes;
         Ok(())
     }
@@ -188,7 +188,8 @@ impl<S: Store> Pipeline<S> {
                 Ok(Some(cursor)) if cursor.epoch < advance.epoch => return Reread::Ended(Drained::Rewound(cursor.position)),
                 Ok(Some(cursor)) if cursor == advance.start() => return Reread::Untouched,
                 Ok(Some(cursor)) if cursor == advance.end() => return Reread::Committed,
-                Ok(Some(cursor)) if cursor.position < advance.from || cursor.turn < advance.turn => return Reread::Ended(Drained::Rewound(cursor.position)),
+                // Set back; or with a turn more, recomputed.
+                Ok(Some(cursor)) if cursor.position <= advance.to => return Reread::Ended(Drained::Rewound(cursor.position)),
                 Ok(Some(_)) => return Reread::Ended(Drained::Fenced),
                 Ok(None) => WriteError::new(
                     Class::Schema,
@@ -210,8 +211,8 @@ impl<S: Store> Pipeline<S> {
     /// The group is in the store: count it, move on, and let the journal forget.
     fn committed(&mut self, advance: &Advance) {
         let tally = *self.hand.rows.tally();
-        let written = self.hand.rows.group().observations.len() as u64;
-        self.report.committed(&tally, written, self.hand.beside.replayed, advance.to, self.gather.oldest_ms());
+        let rows = self.hand.rows.group().observations.len() as u64;
+        self.report.committed(&tally, rows, &self.hand.beside, advance.to, self.gather.oldest_ms());
         // Whole posts; the rest is forgotten when the next group comes into the hand.
         self.hand.beside.asides.clear();
         self.backoff.reset();

@@ -45,6 +45,8 @@ pub(super) struct Beside {
     pub(super) asides: Vec<SetAside>,
     /// Observations that this process's journal does not count as appended.
     pub(super) replayed: u64,
+    /// Observations that are too late for presence.
+    pub(super) late: u64,
     /// When its first post arrived.
     oldest_ms: Option<i64>,
 }
@@ -111,6 +113,7 @@ impl Gather {
         self.absorbed = 0;
         self.fold.hand_over(&mut hand.rows);
         hand.beside = std::mem::take(&mut self.beside);
+        hand.beside.late = self.engine.take_late();
         hand.poison.clear();
     }
 

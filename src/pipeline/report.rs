@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed};
 
+use super::gather::Beside;
 use store::batch::Discard;
 use store::group::Tally;
 use store::journal::Durable;
@@ -39,7 +40,10 @@ impl State {
 pub(crate) struct Outcomes {
     /// Told by posts of earlier processes or applied a second time, which the journal does not count as appended now.
     pub(crate) replayed: u64,
+    /// Written, and in time for presence.
     pub(crate) written: u64,
+    /// Written, and too late for presence.
+    pub(crate) late: u64,
     pub(crate) repeats: u64,
     pub(crate) discarded: u64,
 }
@@ -150,19 +154,23 @@ impl Report {
         self.pending_since_ms.store(0, Relaxed);
     }
 
-    /// A group is in the store; `waits_since_ms` is when the first post of the next one arrived.
-    pub(super) fn committed(&self, tally: &Tally, written: u64, replayed: u64, cursor: Position, waits_since_ms: Option<i64>) {
+    /// A group is in the store: so many rows of observations, of which `beside` says how many are late. `waits_since_ms` is when the first post
+    /// of the next one arrived.
+    pub(super) fn committed(&self, tally: &Tally, rows: u64, beside: &Beside, cursor: Position, waits_since_ms: Option<i64>) {
+        let late = beside.late.min(rows);
+        let written = rows - late;
         self.running();
         self.pending_since_ms.store(waits_since_ms.unwrap_or(0), Relaxed);
         {
             let mut outcomes = lock(&self.outcomes);
             self.cursor.store(cursor.0, Relaxed);
-            outcomes.replayed += replayed;
+            outcomes.replayed += beside.replayed;
             outcomes.written += written;
+            outcomes.late += late;
             outcomes.repeats += tally.repeats;
             outcomes.discarded += tally.discarded.total();
         }
-        for (outcome, count) in [("written", written), ("repeat", tally.repeats), ("discarded", tally.discarded.total())] {
+        for (outcome, count) in [("written", written), ("late", late), ("repeat", tally.repeats), ("discarded", tally.discarded.total())] {
             metrics::counter!(crate::metrics::OBSERVATIONS_TOTAL, "outcome" => outcome).increment(count);
         }
         for reason in Discard::ALL {
@@ -177,7 +185,7 @@ impl Report {
             return;
         }
         let told = durable.observations + outcomes.replayed;
-        let accounted = outcomes.written + outcomes.repeats + outcomes.discarded;
+        let accounted = outcomes.written + outcomes.late + outcomes.repeats + outcomes.discarded;
         let mismatch = told.cast_signed() - accounted.cast_signed();
         if mismatch != 0 && self.mismatch() != mismatch {
             tracing::error!(told, accounted, "observations do not add up");

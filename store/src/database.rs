@@ -7,7 +7,8 @@ use crate::null::Null;
 use crate::position::{JournalId, Position};
 #[cfg(feature = "postgres")]
 use crate::postgres::Postgres;
-use crate::presence::{Keep, RecordKey, Stored};
+use crate::presence::rebuild::{Rebuild, Step, Which};
+use crate::presence::{Changes, Keep, RecordKey, Stored};
 #[cfg(feature = "sqlite")]
 use crate::sqlite::Sqlite;
 use crate::writer::{Advance, Cursor, Maintained, Store, WriteError};
@@ -114,5 +115,35 @@ impl Store for Database {
 
     async fn maintain(&mut self, now_ms: i64, keep: Duration) -> Result<Maintained, WriteError> {
         either!(self, store => store.maintain(now_ms, keep).await)
+    }
+}
+
+impl Rebuild for Database {
+    async fn open(&mut self, stop_writers: bool) -> Result<(), WriteError> {
+        either!(self, store => store.open(stop_writers).await)
+    }
+
+    async fn commit(&mut self) -> Result<(), WriteError> {
+        either!(self, store => store.commit().await)
+    }
+
+    async fn found(&mut self, profile: &str) -> Result<Option<(String, String, Option<i64>)>, WriteError> {
+        either!(self, store => store.found(profile).await)
+    }
+
+    async fn run(&mut self, step: Step<'_>) -> Result<(), WriteError> {
+        either!(self, store => store.run(step).await)
+    }
+
+    async fn write_presence(&mut self, changes: &Changes) -> Result<(), WriteError> {
+        either!(self, store => store.write_presence(changes).await)
+    }
+
+    async fn replay(&mut self, which: Which, each: &mut (dyn FnMut(&Group) + Send)) -> Result<(), WriteError> {
+        either!(self, store => store.replay(which, each).await)
+    }
+
+    async fn arrivals(&mut self) -> Result<Option<(i64, i64)>, WriteError> {
+        either!(self, store => store.arrivals().await)
     }
 }

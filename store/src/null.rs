@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use crate::group::{Group, LocationRow, ObservationRow, Part};
 use crate::position::{JournalId, Position};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use crate::presence::Changes;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use crate::presence::rebuild::{Rebuild, Step, Which};
 use crate::presence::{Keep, RecordKey, Stored};
 use crate::writer::{Advance, Class, Cursor, Maintained, Store, WriteError};
 
@@ -77,5 +81,36 @@ impl Store for Null {
 
     async fn maintain(&mut self, _: i64, _: Duration) -> Result<Maintained, WriteError> {
         Ok(Maintained::default())
+    }
+}
+
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+impl Rebuild for Null {
+    async fn open(&mut self, _: bool) -> Result<(), WriteError> {
+        Ok(())
+    }
+
+    async fn commit(&mut self) -> Result<(), WriteError> {
+        Ok(())
+    }
+
+    async fn found(&mut self, _: &str) -> Result<Option<(String, String, Option<i64>)>, WriteError> {
+        Ok(None)
+    }
+
+    async fn run(&mut self, _: Step<'_>) -> Result<(), WriteError> {
+        Ok(())
+    }
+
+    async fn write_presence(&mut self, _: &Changes) -> Result<(), WriteError> {
+        Ok(())
+    }
+
+    async fn replay(&mut self, _: Which, _: &mut (dyn FnMut(&Group) + Send)) -> Result<(), WriteError> {
+        Ok(())
+    }
+
+    async fn arrivals(&mut self) -> Result<Option<(i64, i64)>, WriteError> {
+        Ok(None)
     }
 }

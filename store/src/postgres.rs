@@ -26,6 +26,7 @@ mod facts;
 mod find;
 mod partition;
 mod presence;
+mod rebuild;
 mod recent;
 pub(crate) mod url;
 

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub mod rebuild;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) mod tend;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) mod told;
@@ -119,6 +121,8 @@ pub struct Scope {
     pub profile: Arc<str>,
     /// The site's name.
     pub site: Arc<str>,
+    /// Whether the views show it: not while it is being recomputed.
+    pub is_shown: bool,
     /// Whether the profile is the first live one, which the view `now` shows.
     pub is_main: bool,
     /// Everything before it is told, up to what may come late; seconds since 1970.

@@ -26,6 +26,7 @@ mod dictionary;
 mod error;
 mod find;
 mod presence;
+mod rebuild;
 mod recent;
 mod retention;
 mod rows;

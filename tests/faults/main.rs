@@ -33,7 +33,7 @@ mod needs_root;
 mod postgres_away;
 mod postgres_link;
 mod postgres_refuses;
-mod presence_killed;
+mod presence_days;
 mod proxy;
 mod restore;
 mod scene;

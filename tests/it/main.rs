@@ -19,4 +19,5 @@ mod ledger;
 mod posts;
 mod privacy;
 mod report;
+mod sql_examples;
 mod store_trouble;

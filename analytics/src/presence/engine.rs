@@ -42,7 +42,10 @@ struct Live {
     profile: Profile,
     name: Arc<str>,
     is_main: bool,
+    is_shown: bool,
     publish_every_s: i64,
+    /// When it was asked last who is due.
+    now_s: i64,
     clients: HashMap<(u32, ClientId), u32>,
     slots: Vec<Client>,
     free: Vec<u32>,
@@ -73,7 +76,6 @@ struct Client {
     /// The key in `due`, while something is pending.
     due_s: Option<i64>,
     oldest_pending: i64,
-    published_ms: i64,
     last_s: i64,
 }
 
@@ -81,12 +83,14 @@ impl Engine {
     /// An engine that knows nobody.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        let Settings { profiles, sites, time_zone, lasting, publish_every_ms, memory_max } = settings;
+        let Settings { profiles, sites, time_zone, lasting, publish_every_ms, memory_max, rebuilding } = settings;
         let live = |(at, profile): (usize, Profile)| Live {
-            name: profile.name.as_str().into(),
-            is_main: at == 0,
+            name: if rebuilding { shadow_of(&profile.name).into() } else { profile.name.as_str().into() },
+            is_main: at == 0 && !rebuilding,
+            is_shown: !rebuilding,
             profile,
             publish_every_s: publish_every_ms.div_euclid(1_000),
+            now_s: 0,
             clients: HashMap::new(),
             slots: Vec::new(),
             free: Vec::new(),
@@ -203,7 +207,7 @@ impl Engine {
     }
 
     /// Tells what changes by what was chosen.
-    pub fn publish(&mut self, now_ms: i64, changes: &mut Changes) {
+    pub fn publish(&mut self, changes: &mut Changes) {
         let unpublished_since = self.unpublished_since().unwrap_or(i64::MAX);
         let Self { sites, lives, ledger, before, after, .. } = self;
         for live in lives.iter_mut() {
@@ -219,11 +223,10 @@ impl Engine {
                 client.published.merge(&client.pending);
                 client.pending.clear();
                 after.evaluate(&client.published, &live.profile, place);
-                ledger.add(Whose { scope, client: client.id, profile: &live.name, site: &place.name }, before, after, changes);
+                ledger.add(Whose { scope, client: client.id, profile: &live.profile.name, site: &place.name }, before, after, changes);
                 tidy(&mut client.published, after, keep_from, &live.profile, place);
                 let body = changes.pack(|bytes| client.published.pack(bytes));
                 changes.records.push(RecordRow { scope, client: client.id, last_at: client.published.last_s(), body });
-                client.published_ms = now_ms;
                 live.heap_bytes += client.published.heap_bytes() + client.pending.heap_bytes();
             }
             live.chosen = chosen;
@@ -244,6 +247,18 @@ impl Engine {
         self.lives.iter().flat_map(|live| live.due.values()).map(|due| due.oldest).min()
     }
 
+    /// What rows of a profile at a site depend on beside the observations, in short; none of a site that is not known.
+    #[must_use]
+    pub fn definition_of(&self, site: &str, profile: &Profile) -> Option<String> {
+        self.sites.definition_of(site, profile)
+    }
+
+    /// The first second of a local day of a site, by its number since 1970.
+    #[must_use]
+    pub fn day_start(&self, site: &str, day: i32) -> Option<i64> {
+        self.sites.day_start(site, day)
+    }
+
     /// Whether there is something to publish, were all of it published now.
     pub fn has_news(&mut self) -> bool {
         let Self { lives, sites, .. } = self;
@@ -253,6 +268,12 @@ impl Engine {
     /// How many observations came too late to count, since this was asked last.
     pub fn take_late(&mut self) -> u64 {
         std::mem::take(&mut self.late)
+    }
+
+    /// Clients with something to publish.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.lives.iter().flat_map(|live| live.due.values()).map(|due| due.slots.len()).sum()
     }
 
     /// Clients in memory.
@@ -297,6 +318,7 @@ fn scope(sites: &mut Sites, live: &Live, site: u32, changes: &mut Changes) -> u3
         watermark: sites.tell_watermark(site, profile.lateness_s).max(0),
         covered_minute: sites.covered_minute(site).max(0),
         site: name,
+        is_shown: live.is_shown,
         is_main: live.is_main,
         gap_s: profile.gap_s,
         allowed_lateness_s: profile.allowed_lateness_s,
@@ -343,7 +365,7 @@ impl Live {
     }
 
     fn take(&mut self, slot: u32, row: &ObservationRow, ap: store::mac::Mac, newest: i64) {
-        let Self { profile, slots, due, heap_bytes, publish_every_s, .. } = self;
+        let Self { profile, slots, due, heap_bytes, publish_every_s, now_s, .. } = self;
         let client = &mut slots[slot as usize];
         let bytes = client.pending.heap_bytes();
         let told =
@@ -353,7 +375,7 @@ impl Live {
         }
         *heap_bytes = (*heap_bytes + client.pending.heap_bytes()).saturating_sub(bytes);
         client.last_s = client.last_s.max(row.observed_at);
-        client.await_turn(slot, row.observed_at, newest - OLD_S, *publish_every_s, due);
+        client.await_turn(slot, row.observed_at, newest - OLD_S, *now_s + *publish_every_s, due);
     }
 
     fn slot(&mut self, key: (u32, ClientId)) -> u32 {
@@ -368,7 +390,6 @@ impl Live {
             is_loaded: false,
             due_s: None,
             oldest_pending: i64::MAX,
-            published_ms: i64::MIN,
             last_s: i64::MIN,
         };
         let slot = match self.free.pop() {
@@ -391,6 +412,7 @@ impl Live {
         // Who was chosen and not published, because the store was away, is so still.
         self.asked.clear();
         let now_s = now_ms.div_euclid(1_000);
+        self.now_s = now_s;
         while let Some(entry) = self.due.first_entry()
             && (all || *entry.key() <= now_s)
         {
@@ -432,9 +454,9 @@ impl Live {
 
 impl Client {
     /// Puts the client among those that are due, or sooner there.
-    fn await_turn(&mut self, slot: u32, observed_at: i64, old: i64, every_s: i64, due: &mut BTreeMap<i64, Due>) {
+    fn await_turn(&mut self, slot: u32, observed_at: i64, old: i64, next: i64, due: &mut BTreeMap<i64, Due>) {
         // What is old is published at once, so that what is not published is young.
-        let turn = if observed_at < old { i64::MIN } else { self.due_s.unwrap_or_else(|| self.published_ms.div_euclid(1_000).saturating_add(every_s)) };
+        let turn = if observed_at < old { i64::MIN } else { self.due_s.unwrap_or(next) };
         if self.due_s == Some(turn) && observed_at >= self.oldest_pending {
             return;
         }
@@ -446,6 +468,12 @@ impl Client {
             self.due_s = Some(turn);
         }
     }
+}
+
+/// The name under which a profile is recomputed beside the live one.
+#[must_use]
+pub fn shadow_of(profile: &str) -> String {
+    format!("{profile} (being recomputed)")
 }
 
 /// How long after its session's end a client stays in memory.

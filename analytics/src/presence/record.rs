@@ -137,6 +137,16 @@ impl Record {
         other.hearings.iter().for_each(|hearing| self.add_hearing(*hearing));
     }
 
+    /// What of it was before a second and before a local day: fixtures that had begun, and marks of days.
+    #[must_use]
+    pub fn before(&self, second: i64, day: i32) -> Self {
+        let past = self.past.as_deref().map(|past| Past {
+            fixtures: past.fixtures.iter().filter(|span| span.start < second).copied().collect(),
+            days: past.days.iter().filter(|mark| mark.day < day).copied().collect(),
+        });
+        Self { is_random: self.is_random, past: past.filter(|past| *past != Past::default()).map(Box::new), ..Self::default() }
+    }
+
     /// Forgets cells and hearings, and keeps their memory.
     pub fn clear(&mut self) {
         self.cells.clear();

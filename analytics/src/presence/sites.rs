@@ -25,6 +25,8 @@ pub struct Settings {
     pub publish_every_ms: i64,
     /// Bytes that the engine may hold.
     pub memory_max: usize,
+    /// Whether it makes rows anew beside those of the live engine.
+    pub rebuilding: bool,
 }
 
 /// A site as configured.
@@ -245,6 +247,12 @@ impl Sites {
             let _ = write!(hex, "{byte:02x}");
             hex
         })
+    }
+
+    /// The first second of a local day, by its number since 1970.
+    pub(super) fn day_start(&self, name: &str, day: i32) -> Option<i64> {
+        let known = self.sites.iter().find(|known| &*known.site.name == name);
+        known.and_then(|known| known.site.calendar.first_second_of(day))
     }
 
     /// The same of a site by its name, if it is known.

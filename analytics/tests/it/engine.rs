@@ -189,7 +189,7 @@ fn commit(engine: &mut Engine, model: &mut Model, now_ms: i64, all: bool) {
     let bodies = keys.iter().map(|key| model.records.get(&key.client).cloned().unwrap_or_default());
     assert_eq!(engine.fill(bodies), 0);
     let mut changes = Changes::default();
-    engine.publish(now_ms, &mut changes);
+    engine.publish(&mut changes);
     model.apply(&changes);
 }
 
@@ -260,6 +260,7 @@ pub(crate) fn settings(site: &Site, dice: &mut Dice) -> Settings {
         publish_every_ms: 60_000,
         // Now and then there is no room for anybody.
         memory_max: if dice.one_in(4) { 0 } else { 1 << 20 },
+        rebuilding: false,
     }
 }
 

@@ -101,7 +101,7 @@ async fn fill(room: &Room, site: &Site, seed: u64) {
         let keys = engine.prepare(now_ms, rest.is_empty());
         let bodies = store.records(&keys).await.unwrap();
         assert_eq!(engine.fill(bodies), 0);
-        engine.publish(now_ms, &mut group.presence);
+        engine.publish(&mut group.presence);
         store.write(&group, &at).await.unwrap();
         at = Advance { from: at.to, to: at.to.next(), turn: at.turn + 1, ..at };
         if rest.is_empty() {

@@ -63,7 +63,7 @@ pub(super) async fn stored(connection: &mut PgConnection, journal: &str) -> Resu
     let read = |error: sqlx::Error| error::of(READ, &error);
     let unpublished_since = cursor.map(|row| optional_micros(&row, 0)).transpose().map_err(read)?.flatten().map(|micros| micros.div_euclid(MICROS_PER_SECOND));
     let asked = sqlx::query(
-        "SELECT profile, site, is_main, watermark, covered_minute, gap_s, allowed_lateness_s, max_visit_s, present_s, definition FROM presence_scope",
+        "SELECT profile, site, is_main, is_shown, watermark, covered_minute, gap_s, allowed_lateness_s, max_visit_s, present_s, definition FROM presence_scope",
     );
     let rows = step(READ, STEP_TIMEOUT, asked.fetch_all(connection)).await?;
     let scopes = rows.iter().map(scope).collect::<Result<_, _>>().map_err(read)?;
@@ -94,15 +94,16 @@ async fn write_scopes(connection: &mut PgConnection, scopes: &[Scope]) -> Result
     let what = "write scopes";
     let asked = sqlx::query(
         "INSERT INTO presence_scope AS s
-             (profile, site, is_main, watermark, covered_minute, gap_s, allowed_lateness_s, max_visit_s, present_s, definition)
-         SELECT u.profile, u.site, u.is_main, to_timestamp(u.watermark::float8), to_timestamp(u.covered::float8), u.gap, u.late, u.longest, u.present, u.definition
-         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-              AS u(profile, site, is_main, watermark, covered, gap, late, longest, present, definition)
+             (profile, site, is_shown, is_main, watermark, covered_minute, gap_s, allowed_lateness_s, max_visit_s, present_s, definition)
+         SELECT u.profile, u.site, u.is_shown, u.is_main, to_timestamp(u.watermark::float8), to_timestamp(u.covered::float8), u.gap, u.late, u.longest, u.present, u.definition
+         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+              AS u(profile, site, is_shown, is_main, watermark, covered, gap, late, longest, present, definition)
          ON CONFLICT (profile, site) DO UPDATE SET is_main = excluded.is_main, watermark = excluded.watermark,
              covered_minute = excluded.covered_minute, present_s = excluded.present_s
          RETURNING s.profile, s.site, s.id",
     );
     let asked = asked.bind(scopes.iter().map(|scope| &*scope.profile).collect::<Vec<_>>()).bind(scopes.iter().map(|scope| &*scope.site).collect::<Vec<_>>());
+    let asked = asked.bind(scopes.iter().map(|scope| scope.is_shown).collect::<Vec<_>>());
     let asked = asked.bind(scopes.iter().map(|scope| scope.is_main).collect::<Vec<_>>());
     let number = |of: fn(&Scope) -> i64| scopes.iter().map(of).collect::<Vec<_>>();
     let asked = asked.bind(number(|scope| scope.watermark)).bind(number(|scope| scope.covered_minute)).bind(number(|scope| scope.gap_s));
@@ -160,13 +161,14 @@ fn scope(row: &PgRow) -> Result<Scope, sqlx::Error> {
         profile: row.try_get::<String, _>(0)?.into(),
         site: row.try_get::<String, _>(1)?.into(),
         is_main: row.try_get(2)?,
-        watermark: seconds(3)?,
-        covered_minute: seconds(4)?,
-        gap_s: number(5)?,
-        allowed_lateness_s: number(6)?,
-        max_visit_s: number(7)?,
-        present_s: number(8)?,
-        definition: row.try_get(9)?,
+        is_shown: row.try_get(3)?,
+        watermark: seconds(4)?,
+        covered_minute: seconds(5)?,
+        gap_s: number(6)?,
+        allowed_lateness_s: number(7)?,
+        max_visit_s: number(8)?,
+        present_s: number(9)?,
+        definition: row.try_get(10)?,
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row, ValueRef};
+use sqlx::{AssertSqlSafe, PgConnection, Row, ValueRef};
 
 use super::STEP_TIMEOUT;
 use super::copy::{MICROS_PER_MILLI, MICROS_PER_SECOND, unix_micros};
@@ -18,7 +18,7 @@ use crate::writer::WriteError;
 pub(super) async fn read(connection: &mut PgConnection, since_s: i64, each: &mut (dyn FnMut(&Group) + Send)) -> Result<(), WriteError> {
     super::run(connection, WHAT, "BEGIN READ ONLY; SET LOCAL statement_timeout = '1h'").await?;
     let mut readback = Readback::new(sources(connection).await?, each);
-    observations(connection, since_s, &mut readback).await?;
+    observations(connection, "o.observed_at >= to_timestamp($1::float8)", since_s, &mut readback).await?;
     locations(connection, since_s, &mut readback).await?;
     readback.finish();
     super::run(connection, WHAT, "COMMIT").await
@@ -37,13 +37,21 @@ async fn sources(connection: &mut PgConnection) -> Result<HashMap<i32, StoredSou
     rows.iter().map(read).collect::<Result<_, _>>().map_err(|error| error::of(WHAT, &error))
 }
 
-async fn observations(connection: &mut PgConnection, since_s: i64, readback: &mut Readback<'_>) -> Result<(), WriteError> {
-    let asked = sqlx::query(
+/// Hands over all observations for which a condition on one number holds.
+pub(super) async fn replay(connection: &mut PgConnection, condition: &str, number: i64, each: &mut (dyn FnMut(&Group) + Send)) -> Result<(), WriteError> {
+    let mut readback = Readback::new(sources(connection).await?, each);
+    observations(connection, condition, number, &mut readback).await?;
+    readback.finish();
+    Ok(())
+}
+
+async fn observations(connection: &mut PgConnection, condition: &str, number: i64, readback: &mut Readback<'_>) -> Result<(), WriteError> {
+    let asked = sqlx::query(AssertSqlSafe(format!(
         "SELECT o.observed_at, o.received_at, o.client, o.source, o.rssi, d.value, c.random_address, c.group_address
          FROM observation o JOIN source s ON s.id = o.source LEFT JOIN dictionary d ON d.id = o.ssid
-         LEFT JOIN client c ON c.receiver = s.receiver AND c.client = o.client AND c.radio = s.radio WHERE o.observed_at >= to_timestamp($1::float8)",
-    );
-    let mut rows = asked.bind(since_s).fetch(connection);
+         LEFT JOIN client c ON c.receiver = s.receiver AND c.client = o.client AND c.radio = s.radio WHERE {condition}"
+    )));
+    let mut rows = asked.bind(number).fetch(connection);
     loop {
         let next = step(WHAT, STEP_TIMEOUT, async { poll_fn(|context| rows.as_mut().poll_next(context)).await.transpose() }).await?;
         let Some(row) = next else { return Ok(()) };

@@ -38,7 +38,7 @@ pub(super) async fn stored(connection: &mut SqliteConnection, journal: &str) -> 
     let cursor = step(READ, asked.fetch_optional(&mut *connection)).await?;
     let unpublished_since = cursor.map(|row| row.try_get_unchecked(0)).transpose().map_err(|error| error::of(READ, &error))?.flatten();
     let asked = sqlx::query(
-        "SELECT profile, site, is_main, watermark, covered_minute, gap_s, allowed_lateness_s, max_visit_s, present_s, definition FROM presence_scope",
+        "SELECT profile, site, is_main, is_shown, watermark, covered_minute, gap_s, allowed_lateness_s, max_visit_s, present_s, definition FROM presence_scope",
     );
     let rows = step(READ, asked.fetch_all(connection)).await?;
     let scopes = rows.iter().map(scope).collect::<Result<_, _>>().map_err(|error| error::of(READ, &error))?;
@@ -91,13 +91,13 @@ async fn write_scopes(connection: &mut SqliteConnection, scopes: &[Scope]) -> Re
     let mut ids = Vec::with_capacity(scopes.len());
     for scope in scopes {
         let asked = sqlx::query(
-            "INSERT INTO presence_scope (profile, site, is_main, watermark, covered_minute, gap_s, allowed_lateness_s, max_visit_s, present_s, definition)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            "INSERT INTO presence_scope (profile, site, is_shown, is_main, watermark, covered_minute, gap_s, allowed_lateness_s, max_visit_s, present_s, definition)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (profile, site) DO UPDATE SET is_main = excluded.is_main, watermark = excluded.watermark,
                  covered_minute = excluded.covered_minute, present_s = excluded.present_s
              RETURNING id",
         );
-        let asked = asked.bind(&*scope.profile).bind(&*scope.site).bind(scope.is_main).bind(scope.watermark).bind(scope.covered_minute);
+        let asked = asked.bind(&*scope.profile).bind(&*scope.site).bind(scope.is_shown).bind(scope.is_main).bind(scope.watermark).bind(scope.covered_minute);
         let asked = asked.bind(scope.gap_s).bind(scope.allowed_lateness_s).bind(scope.max_visit_s).bind(scope.present_s).bind(&scope.definition);
         ids.push(returned(step("write scopes", asked.fetch_all(&mut *connection)).await?)?);
     }
@@ -149,13 +149,14 @@ fn scope(row: &SqliteRow) -> Result<Scope, sqlx::Error> {
         profile: row.try_get_unchecked::<String, _>(0)?.into(),
         site: row.try_get_unchecked::<String, _>(1)?.into(),
         is_main: row.try_get_unchecked(2)?,
-        watermark: row.try_get_unchecked(3)?,
-        covered_minute: row.try_get_unchecked(4)?,
-        gap_s: row.try_get_unchecked(5)?,
-        allowed_lateness_s: row.try_get_unchecked(6)?,
-        max_visit_s: row.try_get_unchecked(7)?,
-        present_s: row.try_get_unchecked(8)?,
-        definition: row.try_get_unchecked(9)?,
+        is_shown: row.try_get_unchecked(3)?,
+        watermark: row.try_get_unchecked(4)?,
+        covered_minute: row.try_get_unchecked(5)?,
+        gap_s: row.try_get_unchecked(6)?,
+        allowed_lateness_s: row.try_get_unchecked(7)?,
+        max_visit_s: row.try_get_unchecked(8)?,
+        present_s: row.try_get_unchecked(9)?,
+        definition: row.try_get_unchecked(10)?,
     })
 }
 

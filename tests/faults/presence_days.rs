@@ -1,4 +1,5 @@
-//! A simulated day, with kill -9 again and again and a database that goes away, ends with the presence rows of an undisturbed one.
+//! A simulated day ends with the presence rows of an undisturbed one: with kill -9 again and again, a database that goes away, or while all of it is
+//! recomputed.
 
 use std::process::Child;
 
@@ -116,4 +117,72 @@ fn a_day_of_kills_and_a_stopped_postgres_ends_with_the_rows_of_a_quiet_one() {
         let found = rows(&site);
         hold(&expected, &found);
     }
+}
+
+/// Waits until the server has taken so many posts more, or all that the day has: one for each minute and network.
+fn wait_for_posts_or_the_last(served: &Served, more: u64) {
+    let next = |status: &Value| status["journal"]["next_position"].as_u64().unwrap();
+    let enough = (next(&served.status()) + more).min(3 * 1_320 + 1);
+    served.wait_until("taking posts", |status| next(status) >= enough);
+}
+
+/// Recomputes again and again while posts arrive; killed itself in the middle now and then.
+fn recomputed(site: &Site, start: &str) -> u32 {
+    let served = site.serve();
+    let mut day = simulate(site, &served, start);
+    let tomorrow = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24)).to_string();
+    let command = ["recompute", "--from", &start[..10], "--to", &tomorrow[..10]];
+    let mut rounds = 0;
+    while day.try_wait().unwrap().is_none() {
+        wait_for_posts_or_the_last(&served, 200);
+        let mut interrupted = site.command(&command).stderr(std::process::Stdio::null()).spawn().unwrap();
+        wait_for_posts_or_the_last(&served, 20);
+        let _ = interrupted.kill();
+        let _ = interrupted.wait();
+        let out = site.run(&command);
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        rounds += 1;
+    }
+    finish(day);
+    served.wait_until_applied();
+    served.stop();
+    rounds
+}
+
+#[test]
+fn a_day_that_is_recomputed_while_posts_arrive_has_the_rows_of_a_quiet_one() {
+    let start = start();
+    let expected = undisturbed(&Site::sqlite_with(&format!("{PLAIN}{PRESENCE}")), &start);
+    let cluster = Cluster::start();
+    for site in [Site::sqlite_with(&format!("{PLAIN}{PRESENCE}")), Site::on_with(&cluster.make_database("recomputed"), &format!("{PLAIN}{PRESENCE}"))] {
+        let rounds = recomputed(&site, &start);
+        assert!(rounds > 0, "nothing was recomputed");
+        hold(&expected, &rows(&site));
+        assert_eq!(site.number("SELECT count(*) FROM presence_recompute"), 0);
+        assert_eq!(site.number("SELECT count(*) FROM presence_scope WHERE NOT is_shown"), 0);
+    }
+}
+
+#[test]
+fn another_time_zone_is_refused_until_all_is_recomputed() {
+    let start = start();
+    let kolkata = format!("{PLAIN}{PRESENCE}time_zone = \"Asia/Kolkata\"\n");
+    let expected = undisturbed(&Site::sqlite_with(&kolkata), &start);
+    let site = Site::sqlite_with(&format!("{PLAIN}{PRESENCE}"));
+    let utc = undisturbed(&site, &start);
+    assert_ne!(utc[3], expected[3], "the time zone changes nothing");
+    let file = site.path("footfall.toml");
+    let config = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, config.replace("[presence]\n", "[presence]\ntime_zone = \"Asia/Kolkata\"\n")).unwrap();
+    let served = site.serve();
+    served.wait_until("paused", |status| status["store"]["state"] == "paused");
+    assert!(served.status()["store"]["last_error"].as_str().unwrap().contains("footfall recompute"), "{:#}", served.status());
+    served.kill();
+    let tomorrow = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24)).to_string();
+    let out = site.run(&["recompute", "--from", &start[..10], "--to", &tomorrow[..10]]);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let served = site.serve();
+    served.wait_until("running", |status| status["store"]["state"] == "running");
+    served.stop();
+    hold(&expected, &rows(&site));
 }

@@ -1,0 +1,262 @@
+//! `footfall recompute`: presence made anew from the stored observations, while footfall goes on receiving.
+//!
+//! The new rows are made beside the live ones, by the same engine. They take their place in one transaction, which also lets every process that
+//! writes begin anew from the store. A job that is interrupted goes on where it was.
+
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use analytics::presence::calendar::Calendar;
+use analytics::presence::engine::{Engine, Settings, shadow_of};
+use analytics::presence::profile::Profile;
+use analytics::presence::record::Record;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::civil::Date;
+use store::database::Database;
+use store::group::Group;
+use store::position::JournalId;
+use store::presence::rebuild::{Job, Rebuild, Replaced, Step, Which};
+use store::presence::{Changes, RecordKey};
+use store::writer::{Class, Store, WriteError};
+
+use crate::cli::ConfigFile;
+use crate::clock::now_ms;
+use crate::config::Config;
+use crate::failure::{Code, Failure};
+use crate::{config_command, keys, migrate};
+
+#[derive(Args)]
+#[command(
+    after_help = "Rows of the days named, and those of open visits, are made anew from the observations that are stored (retention.observations);\nothers stay. Interrupted, the same command goes on where it was. footfall may run meanwhile."
+)]
+pub(crate) struct Arguments {
+    /// First local day, YYYY-MM-DD
+    #[arg(long, value_name = "DAY")]
+    from: Date,
+    /// Last local day
+    #[arg(long, value_name = "DAY")]
+    to: Date,
+    /// The profile, without its version; without it all of presence.profiles
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    #[command(flatten)]
+    at: ConfigFile,
+}
+
+/// Recomputes one profile after the other.
+pub(crate) async fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let (config, _) = config_command::load(arguments.at.config.as_deref())?;
+    if arguments.to < arguments.from {
+        return Err(Failure::new(Code::Usage, format!("--to {} is before --from {}; name the earlier day first", arguments.to, arguments.from)));
+    }
+    let wrong = |(key, what, remedy): (String, String, &str)| Failure::new(Code::Usage, format!("{key}: {what}; {remedy}"));
+    let settings = config.presence_settings(keys::born_at(&config)).map_err(wrong)?;
+    let profiles = match &arguments.profile {
+        Some(name) => vec![config.profile(name.split('@').next().unwrap_or(name), "--profile").map_err(wrong)?],
+        None => settings.profiles.clone(),
+    };
+    for profile in profiles {
+        Recompute::new(&config, &settings, profile, arguments).run().await?;
+    }
+    Ok(())
+}
+
+/// One profile's job.
+struct Recompute<'a> {
+    config: &'a Config,
+    profile: Profile,
+    settings: Settings,
+    job: Job,
+    days: (Date, Date),
+}
+
+impl<'a> Recompute<'a> {
+    fn new(config: &'a Config, settings: &Settings, profile: Profile, arguments: &Arguments) -> Self {
+        let job =
+            Job { profile: profile.name.clone(), shadow: shadow_of(&profile.name), from_day: arguments.from.to_string(), to_day: arguments.to.to_string() };
+        let settings = Settings { profiles: vec![profile.clone()], rebuilding: true, ..settings.clone() };
+        Self { config, profile, settings, job, days: (arguments.from, arguments.to) }
+    }
+
+    async fn run(self) -> Result<(), Failure> {
+        let said = |error: WriteError| {
+            let code = if error.class == Class::Retry { Code::Unavailable } else { Code::Usage };
+            Failure::new(code, format!("recompute {}: {error}", self.job.profile))
+        };
+        let mut writer = migrate::open(self.config)?;
+        writer.connect().await.map_err(said)?;
+        let Some((oldest_ms, committed_ms)) = writer.arrivals().await.map_err(said)? else {
+            eprintln!("no observation is stored: nothing to recompute");
+            return Ok(());
+        };
+        let since = self.since();
+        self.check_kept(since, oldest_ms)?;
+        let mut engine = Engine::new(self.settings.clone());
+        let stored = writer.presence(NO_JOURNAL).await.map_err(said)?;
+        engine.recall(&stored.scopes);
+        let reached = self.begin(&mut writer, since).await.map_err(said)?;
+        let told = self.replay(&mut writer, &mut engine, reached).await?;
+        self.finish(&mut writer, &mut engine, committed_ms).await.map_err(said)?;
+        eprintln!("recomputed {} from {} to {}: {told} observations", self.job.profile, self.job.from_day, self.job.to_day);
+        Ok(())
+    }
+
+    /// The first observation that matters for the rows of the first day.
+    fn since(&self) -> i64 {
+        let day = i64::from(number_of(self.days.0)) * DAY_S;
+        day - ZONES_S - self.profile.max_visit_s - self.profile.gap_s
+    }
+
+    /// Rows whose observations have gone cannot be made anew.
+    fn check_kept(&self, since: i64, oldest_ms: i64) -> Result<(), Failure> {
+        let keep = self.config.retention.observations;
+        let horizon = (now_ms().div_euclid(1_000) - i64::try_from(keep.0.as_secs()).unwrap_or(i64::MAX)).div_euclid(DAY_S) * DAY_S;
+        let has_dropped = oldest_ms.div_euclid(1_000) < horizon + 2 * DAY_S;
+        if !has_dropped || since >= horizon {
+            return Ok(());
+        }
+        let earliest = jiff::Timestamp::from_second(horizon + ZONES_S + self.profile.max_visit_s + self.profile.gap_s + DAY_S);
+        let earliest = earliest.map_or(String::new(), |at| at.to_zoned(jiff::tz::TimeZone::UTC).date().to_string());
+        Err(Failure::new(
+            Code::Usage,
+            format!(
+                "--from {}: the observations of that day are not all stored any more (retention.observations = {keep}); take {earliest} or later",
+                self.days.0
+            ),
+        ))
+    }
+
+    /// Begins, or goes on: from which second.
+    async fn begin(&self, writer: &mut Database, since: i64) -> Result<i64, WriteError> {
+        if let Some((from, to, reached)) = writer.found(&self.job.profile).await?
+            && (from, to) == (self.job.from_day.clone(), self.job.to_day.clone())
+        {
+            if let Some(reached) = reached {
+                eprintln!("going on from {}", jiff::Timestamp::from_second(reached).unwrap_or_default());
+            }
+            return Ok(reached.unwrap_or(since));
+        }
+        writer.open(false).await?;
+        writer.run(Step::Begin(&self.job)).await?;
+        writer.commit().await?;
+        Ok(since)
+    }
+
+    /// Feeds the engine with what is stored, and commits about once a second.
+    async fn replay(&self, writer: &mut Database, engine: &mut Engine, reached: i64) -> Result<u64, Failure> {
+        let said = |error: WriteError| Failure::new(Code::Unavailable, format!("recompute {}: {error}", self.job.profile));
+        let (groups, reading) = read(self.config, Which::Observed(reached))?;
+        let bar = progress_bar(reached);
+        let (mut told, mut last, mut committed) = (0, reached, Instant::now());
+        // A batch is waited for on this thread, which has nothing else to do.
+        while let Ok(group) = groups.recv() {
+            engine.absorb(&group, &group.observations);
+            engine.next_group();
+            told += group.observations.len() as u64;
+            last = group.observations.last().map_or(last, |row| row.observed_at);
+            bar.set_position((last - reached).unsigned_abs());
+            if committed.elapsed() >= COMMIT_EVERY {
+                let changes = self.publish(writer, engine, false).await.map_err(said)?;
+                writer.open(false).await.map_err(said)?;
+                writer.write_presence(&changes).await.map_err(said)?;
+                writer.run(Step::Reach(&self.job, changes.unpublished_since.unwrap_or(last))).await.map_err(said)?;
+                writer.commit().await.map_err(said)?;
+                committed = Instant::now();
+            }
+        }
+        bar.finish_and_clear();
+        let read = reading.join().map_err(|_| Failure::new(Code::Software, "reading the observations has ended by a defect"))?;
+        read.map_err(said)?;
+        Ok(told)
+    }
+
+    /// What is due, or all of it, as rows.
+    async fn publish(&self, writer: &mut Database, engine: &mut Engine, all: bool) -> Result<Changes, WriteError> {
+        let asked = engine.prepare(now_ms(), all);
+        let mut bodies = writer.records(&asked).await?;
+        // Who was never published anew may have been known before: what the days before left behind stays true.
+        let live: Vec<RecordKey> = asked.iter().map(|key| RecordKey { profile: self.profile.name.as_str().into(), ..key.clone() }).collect();
+        let before = writer.records(&live).await?;
+        let (since, day) = (self.since(), number_of(self.days.0));
+        for (body, before) in bodies.iter_mut().zip(before).filter(|(body, _)| body.is_empty()) {
+            if let Some(record) = Record::unpack(&before) {
+                record.before(since, day).pack(body);
+            }
+        }
+        engine.fill(bodies);
+        let mut changes = Changes::default();
+        engine.publish(&mut changes);
+        Ok(changes)
+    }
+
+    /// Takes in what came meanwhile, while nobody else can write, and puts the new rows in the place of the old ones.
+    async fn finish(&self, writer: &mut Database, engine: &mut Engine, committed_ms: i64) -> Result<(), WriteError> {
+        writer.open(true).await?;
+        let mut take_in = |group: &Group| {
+            engine.absorb(group, &group.observations);
+            engine.next_group();
+        };
+        writer.replay(Which::Received(committed_ms), &mut take_in).await?;
+        let changes = self.publish(writer, engine, true).await?;
+        writer.write_presence(&changes).await?;
+        let sites = self.replaced(writer, engine).await?;
+        writer.run(Step::Replace(&self.job, &sites)).await?;
+        writer.commit().await
+    }
+
+    /// Which rows of each site the new ones replace.
+    async fn replaced(&self, writer: &mut Database, engine: &Engine) -> Result<Vec<Replaced>, WriteError> {
+        let stored = writer.presence(NO_JOURNAL).await?;
+        let ours = stored.scopes.iter().filter(|scope| *scope.profile == *self.job.profile || *scope.profile == *self.job.shadow);
+        let mut sites: Vec<String> = ours.map(|scope| scope.site.to_string()).collect();
+        sites.sort();
+        sites.dedup();
+        let elsewhere = Calendar::new(self.settings.time_zone.clone(), None);
+        let start = |site: &str, date: Date| {
+            let day = number_of(date);
+            engine.day_start(site, day).or_else(|| elsewhere.first_second_of(day)).unwrap_or(i64::from(day) * DAY_S)
+        };
+        let after = self.days.1.tomorrow().unwrap_or(self.days.1);
+        let replaced =
+            |site: String| Replaced { from: start(&site, self.days.0), to: start(&site, after), definition: engine.definition_of(&site, &self.profile), site };
+        Ok(sites.into_iter().map(replaced).collect())
+    }
+}
+
+type Reading = (Receiver<Group>, JoinHandle<Result<(), WriteError>>);
+
+/// Reads observations on a thread and a connection of its own, a few batches ahead.
+fn read(config: &Config, which: Which) -> Result<Reading, Failure> {
+    let mut reader = migrate::open(config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(Code::Software, format!("start the runtime: {error}")))?;
+    let (sender, groups) = sync_channel(BATCHES_AHEAD);
+    let reading = std::thread::spawn(move || {
+        runtime.block_on(async {
+            reader.connect().await?;
+            // Whoever listens no more has failed, and says so.
+            reader.replay(which, &mut |group| _ = sender.send(group.clone())).await
+        })
+    });
+    Ok((groups, reading))
+}
+
+fn progress_bar(from: i64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {percent:>3} %  {elapsed} gone, {eta} left").unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new((now_ms().div_euclid(1_000) - from).unsigned_abs()).with_style(style)
+}
+
+/// Days since 1970.
+fn number_of(date: Date) -> i32 {
+    jiff::civil::date(1970, 1, 1).until(date).map_or(0, |span| span.get_days())
+}
+
+const DAY_S: i64 = 86_400;
+/// By how much the clocks of the world differ from UTC at most.
+const ZONES_S: i64 = 14 * 3_600;
+const COMMIT_EVERY: Duration = Duration::from_secs(1);
+const BATCHES_AHEAD: usize = 2;
+/// Nobody's journal: what is not published of one is none of our business.
+const NO_JOURNAL: JournalId = JournalId([0; 16]);
