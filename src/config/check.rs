@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::time::Duration;
 
 use ingest::certificate::{Certificate, Files};
 use store::journal;
@@ -147,8 +148,10 @@ impl Config {
             return wrong("retention.observations", &format!("{} is less than an hour", retention.observations), "take 1h or more");
         }
         for (key, span) in [("visits", retention.visits), ("occupancy", retention.occupancy), ("counts", retention.counts)] {
-            if span.0.as_secs() < 2 * 86_400 {
-                return wrong(&format!("retention.{key}"), &format!("{span} is less than two days, in which rows may still change"), "take 2d or more");
+            // A difference must never meet a row that has gone.
+            if span.0 < self.presence.allowed_lateness.0 + Duration::from_secs(3 * 86_400) {
+                let what = format!("{span} is less than three days and presence.allowed_lateness, in which rows may still change");
+                return wrong(&format!("retention.{key}"), &what, "raise it, or lower presence.allowed_lateness");
             }
         }
         for (key, secret) in [("journal.key", &journal.key), ("privacy.key", &self.privacy.key)] {

@@ -89,6 +89,13 @@ impl Config {
     /// The engine's settings; everything that can be wrong with them is told with its key.
     pub(crate) fn presence_settings(&self, born_at: i64) -> Result<Settings, Wrong> {
         let presence = &self.presence;
+        // Those that are not live are checked too.
+        for (n, own) in self.profile.iter().enumerate() {
+            if self.profile[..n].iter().any(|other| other.name == own.name) {
+                return wrong(&format!("profile[{n}].name"), &format!("{:?} is taken by an earlier profile", own.name), "give each profile a name of its own");
+            }
+            own.profile(n)?;
+        }
         let mut profiles: Vec<Profile> = Vec::new();
         for (n, name) in presence.profiles.iter().enumerate() {
             let profile = self.profile(name, &format!("presence.profiles[{n}]"))?;

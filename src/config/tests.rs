@@ -59,8 +59,9 @@ fn the_example_names_every_key() {
         "keep",
         "# segment",
     ];
+    let presence = ["profiles", "time_zone", "allowed_lateness", "publish_every", "visits", "occupancy", "counts", "# enter_dbm", "# networks", "# aps"];
     let rest = ["# key", "tail", "rows", "clients", "observations", "core_dumps", "log", "log_format"];
-    for key in keys.iter().chain(&more).chain(&rest) {
+    for key in keys.iter().chain(&more).chain(&presence).chain(&rest) {
         assert!(EXAMPLE.lines().any(|line| line.starts_with(&format!("{key} = "))), "{key}");
     }
 }
@@ -78,6 +79,17 @@ fn mistakes_name_the_key_the_value_and_the_remedy() {
         ("[limits]\nbdy = \"1MiB\"", "limits.bdy", "unknown field"),
         ("[limits]\nbody = \"64\"", "limits.body", "\"64\" is no size"),
         ("[limits]\nbody = 64", "limits.body", "invalid type"),
+        ("[presence]\nprofiles = [\"standart\"]", "presence.profiles[0]", "\"standart\" is no profile; there are standard, meraki-gve"),
+        ("[presence]\nprofiles = [\"cmx\", \"cmx\"]", "presence.profiles[1]", "named twice"),
+        ("[presence]\ntime_zone = \"Berlin\"", "presence.time_zone", "\"Berlin\" is no time zone"),
+        ("[presence]\nmemory = \"1KiB\"", "presence.memory", "1KiB holds nobody"),
+        ("[[profile]]\nname = \"mist\"", "profile[0].name", "built-in"),
+        ("[presence]\nprofiles = [\"cafe\"]\n[[profile]]\nname = \"cafe\"\nstay_dbm = -60", "profile[0]", "stay_dbm is -60; it must be between -120 and -80"),
+        ("[[site]]\nname = \"west\"", "site[0].networks", "no network and no receiver"),
+        ("[[site]]\nname = \"west\"\nnetworks = [\"N_1\"]", "site[0].networks", "\"N_1\" is no network"),
+        ("[[site]]\nname = \"west\"\nreceivers = [\"a\"]\nopening_hours = { mon = \"20:00-10:00\" }", "site[0].opening_hours.mon", "\"20:00-10:00\""),
+        ("[[site]]\nname = \"west\"\nreceivers = [\"a\"]\n[[site.zone]]\nname = \"hall\"\naps = [\"12\"]", "site[0].zone[0].aps", "\"12\" is no address"),
+        ("[retention]\nvisits = \"1d\"", "retention.visits", "less than three days"),
         ("[limits]\nbody_timeout = \"soon\"", "limits.body_timeout", "\"soon\" is no length of time"),
         ("[limits]\nbody = \"64MiB\"\nmemory = \"32MiB\"", "limits.memory", "32MiB cannot hold"),
         ("[limits]\nbody = \"100MiB\"\nmemory = \"1GiB\"\n[journal]\nsegment = \"64MiB\"", "journal.segment", "64MiB cannot hold a post"),

@@ -405,3 +405,45 @@ const ENTERED: u8 = 2;
 const VISITOR: u8 = 4;
 const CONNECTED: u8 = 8;
 const GLOBAL: u8 = 16;
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+    use store::presence::Level;
+
+    use super::super::calendar::OpeningHours;
+    use super::super::record::Told;
+    use super::*;
+
+    /// A visit that begins before a site opens is no visit of that day, but its visitor; closed hours hold nobody.
+    #[test]
+    fn opening_hours_cut_windows_and_not_visits() {
+        let profile = Profile::standard();
+        let mut hours = OpeningHours::default();
+        hours.0[0] = Some((10 * 3_600, 20 * 3_600));
+        let mut site = Site::new("shop", TimeZone::UTC, Some(hours));
+        let (mut record, ap) = (Record::default(), Mac::from_bits(0x0200_0000_000a));
+        // 09:58 to 10:04 on a Monday.
+        for minute in 0..7 {
+            let told = Told { observed_at: MONDAY + 9 * 3_600 + 58 * 60 + minute * 60, ap, rssi_dbm: -60, is_associated: false, is_random: false };
+            assert!(record.observe(&told, &profile));
+        }
+        let mut part = Part::default();
+        part.evaluate(&record, &profile, &mut site);
+        assert_eq!(part.sessions().len(), 1);
+        let of = |level: Level, start: i64| {
+            let tally = part.tallies().iter().find(|tally| tally.place == Place::Site && tally.window.level == level && tally.window.start == start);
+            tally.map(|tally| COUNTS.into_iter().zip(tally.counts()).filter(|(_, count)| *count != 0).collect::<Vec<_>>())
+        };
+        let open =
+            [("seen", 1), ("seen_global", 1), ("entered", 1), ("visitors", 1), ("visitors_global", 1), ("exits", 1), ("dwell_total", 240), ("new_visitors", 1)];
+        assert_eq!(of(Level::Hour, MONDAY + 10 * 3_600).unwrap(), open);
+        assert_eq!(of(Level::Day, MONDAY).unwrap(), open);
+        assert_eq!(of(Level::Hour, MONDAY + 9 * 3_600), None);
+        let total: i64 = part.steps().iter().filter(|step| step.place == Place::Site).map(|step| i64::from(step.devices) * step.minute).sum();
+        assert_eq!(total, -6 * 60, "occupancy is not cut: six full minutes from 09:58 on");
+    }
+
+    /// 2026-06-15, midnight in UTC.
+    const MONDAY: i64 = 1_781_481_600;
+}

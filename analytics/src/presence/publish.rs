@@ -15,12 +15,14 @@ use super::stay::Stay;
 /// Differences that are still being added up.
 #[derive(Default)]
 pub(super) struct Ledger {
-    counts: HashMap<(u32, Place, Level, i64), (Window, [i64; COUNTS.len()])>,
+    counts: HashMap<(u32, Place, Level, i64), (Window, Sums)>,
     occupancy: HashMap<(u32, Place, i64), (i64, i64)>,
     flow: HashMap<(u32, Place, Place, i64), i64>,
     steps: Vec<Step>,
     text: String,
 }
+
+type Sums = [i64; COUNTS.len()];
 
 /// Whose part it is.
 #[derive(Clone, Copy)]

@@ -55,6 +55,46 @@ async fn hold(room: Room, seed: u64) -> i64 {
     whole(&ask(&room, "SELECT count(*) FROM presence_count WHERE NOT is_stale AND measured > 0").await[0][0])
 }
 
+#[tokio::test]
+async fn sqlite_keeps_presence_for_as_long_as_it_is_told() {
+    keeps_for_as_long_as_it_is_told(Room::sqlite()).await;
+}
+
+#[tokio::test]
+async fn postgres_keeps_presence_for_as_long_as_it_is_told() {
+    keeps_for_as_long_as_it_is_told(Room::postgres()).await;
+}
+
+/// Each table by a span of its own, from the time that its rows are of.
+async fn keeps_for_as_long_as_it_is_told(room: Room) {
+    let site = random::site(1_003);
+    fill(&room, &site, 1_003).await;
+    let count = async |table: &str| whole(&ask(&room, &format!("SELECT count(*) FROM {table}")).await[0][0]);
+    let tables = ["presence_session", "presence_stay", "presence_occupancy", "presence_count", "presence_flow", "presence_record"];
+    for table in tables {
+        assert!(count(table).await > 0, "{table} is empty from the start");
+    }
+    let latest = site.observations.iter().map(|row| row.t).max().unwrap();
+    let now_ms = (latest + 40 * 86_400) * 1_000;
+    let mut store = room.store().await;
+    let tend = async |store: &mut Database, keep: Keep| while store.tend(now_ms, &keep).await.unwrap() {};
+    tend(&mut store, Keep { visits: days(10), ..FOR_EVER }).await;
+    assert_eq!((count("visits").await, count("stays").await), (0, 0));
+    assert!(count("occupancy").await > 0 && count("hourly").await > 0 && count("presence_record").await > 0);
+    tend(&mut store, Keep { occupancy: days(10), ..FOR_EVER }).await;
+    assert_eq!(count("occupancy").await, 0);
+    assert!(count("hourly").await > 0 && count("daily").await > 0 && count("flow").await > 0);
+    tend(&mut store, Keep { counts: days(10), ..FOR_EVER }).await;
+    assert_eq!((count("hourly").await, count("daily").await, count("flow").await), (0, 0, 0));
+    // What is known of clients outlives a short span: late observations and returning visitors need it.
+    tend(&mut store, Keep { records: days(1), ..FOR_EVER }).await;
+    assert_eq!(count("presence_record").await, 0, "nobody was observed in the last 30 days");
+}
+
+fn days(days: u64) -> Duration {
+    Duration::from_secs(days * 86_400)
+}
+
 /// A window is final when the watermark is past all that may still come of it, and no session that is not so, and may be a visit, overlaps it.
 async fn hold_finality(room: &Room, site: &Site, seed: u64) {
     let p = site.profile;
