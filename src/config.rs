@@ -172,9 +172,10 @@ pub(crate) struct Retention {
 }
 
 impl Retention {
-    /// For how long the tables of presence keep rows. What is known of clients is kept for as short as the days of loyalty allow.
-    pub(crate) fn presence(&self) -> store::presence::Keep {
-        store::presence::Keep { visits: self.visits.0, occupancy: self.occupancy.0, counts: self.counts.0, records: Duration::ZERO }
+    /// For how long the tables of presence keep rows. What is known of clients is kept for as short as lateness and the days of loyalty allow.
+    pub(crate) fn presence(&self, allowed_lateness: Span) -> store::presence::Keep {
+        let records = allowed_lateness.0 + Duration::from_secs(3 * 86_400);
+        store::presence::Keep { visits: self.visits.0, occupancy: self.occupancy.0, counts: self.counts.0, records }
     }
 }
 

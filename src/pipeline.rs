@@ -12,7 +12,7 @@ use analytics::presence;
 use analytics::presence::engine::Engine;
 use store::batch::Batch;
 use store::client::Pseudonyms;
-use store::group::{Fold, Group, Keep};
+use store::group::{self, Fold, Group, Keep, ObservationRow};
 use store::journal::Journal;
 use store::position::Position;
 use store::quarantine::Quarantine;
@@ -39,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) pseudonyms: Pseudonyms,
     pub(crate) keep: Keep,
     pub(crate) presence: presence::engine::Settings,
+    /// The names of the receivers whose posts come this way: others in the store are another process's.
+    pub(crate) receivers: Vec<String>,
     pub(crate) rows_max: usize,
     pub(crate) retention: Duration,
     pub(crate) keep_presence: store::presence::Keep,
@@ -54,6 +56,7 @@ struct Rules {
     pseudonyms: Pseudonyms,
     keep: Keep,
     presence: presence::engine::Settings,
+    receivers: Vec<String>,
     filter_key: (u64, u64),
 }
 
@@ -91,8 +94,8 @@ pub(crate) struct Pipeline<S> {
 impl<S: Store> Pipeline<S> {
     /// A pipeline that has not touched its store yet.
     pub(crate) fn new(store: S, journal: Arc<Journal>, quarantine: Quarantine, settings: Settings, report: Arc<Report>, stop: watch::Receiver<bool>) -> Self {
-        let Settings { pseudonyms, keep, presence, rows_max, retention, keep_presence, now_ms, filter_key, reuse } = settings;
-        let rules = Rules { pseudonyms, keep, presence, filter_key };
+        let Settings { pseudonyms, keep, presence, receivers, rows_max, retention, keep_presence, now_ms, filter_key, reuse } = settings;
+        let rules = Rules { pseudonyms, keep, presence, receivers, filter_key };
         let source = Source::new(Arc::clone(&journal));
         Self {
             store,
@@ -171,8 +174,9 @@ impl<S: Store> Pipeline<S> {
         let first = self.journal.first_position();
         let newest = self.store.newest_received_ms().await?.unwrap_or(0);
         let since = self.gather.fold.start(newest.div_euclid(1_000));
-        let Self { store, gather: Gather { fold, engine, .. }, .. } = self;
-        let stored = store.presence(self.journal.id()).await?;
+        let Self { store, gather: Gather { fold, engine, .. }, rules, .. } = self;
+        let mut stored = store.presence(self.journal.id()).await?;
+        stored.scopes.retain(|scope| rules.presence.is_of(&scope.site, &rules.receivers));
         if let Some(scope) = engine.recall(&stored.scopes).first() {
             let message = format!(
                 "the rows of site {:?} under profile {:?} were made with other values, time zone, opening hours or zones than are configured now, and the two \
@@ -186,10 +190,11 @@ impl<S: Store> Pipeline<S> {
         let unpublished = stored.unpublished_since.unwrap_or(i64::MAX);
         let take_in = |recent: &Group| {
             fold.remember(recent);
-            for run in recent.observations.chunk_by(|a, b| (a.observed_at >= unpublished) == (b.observed_at >= unpublished)) {
-                if run[0].observed_at >= unpublished {
-                    engine.absorb(recent, run);
-                }
+            let is_own = |source: &group::Source| recent.texts.get(source.receiver).is_some_and(|receiver| rules.receivers.iter().any(|own| own == receiver));
+            let own: Vec<bool> = recent.sources.iter().map(is_own).collect();
+            let is_ours = |row: &ObservationRow| row.observed_at >= unpublished && own[row.source as usize];
+            for run in recent.observations.chunk_by(|a, b| is_ours(a) == is_ours(b)).filter(|run| is_ours(&run[0])) {
+                engine.absorb(recent, run);
             }
             engine.next_group();
         };

@@ -3,6 +3,7 @@
 //! The new rows are made beside the live ones, by the same engine. They take their place in one transaction, which also lets every process that
 //! writes begin anew from the store. A job that is interrupted goes on where it was.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use analytics::presence::profile::Profile;
 use analytics::presence::record::Record;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use jiff::ToSpan;
 use jiff::civil::Date;
 use store::database::Database;
 use store::group::Group;
@@ -29,15 +31,15 @@ use crate::{config_command, keys, migrate};
 
 #[derive(Args)]
 #[command(
-    after_help = "Rows of the days named, and those of open visits, are made anew from the observations that are stored (retention.observations);\nothers stay. Interrupted, the same command goes on where it was. footfall may run meanwhile."
+    after_help = "Rows of whole local days up to now are made anew from the observations that are stored (retention.observations); earlier ones stay.\nDays in which late observations may still change rows are always among them. Interrupted, the same command goes on where it was.\nfootfall may run meanwhile."
 )]
 pub(crate) struct Arguments {
     /// First local day, YYYY-MM-DD
     #[arg(long, value_name = "DAY")]
     from: Date,
-    /// Last local day
+    /// Last local day: today or later, and without it all days up to now, since the rows of all later days rest on those of the earlier ones
     #[arg(long, value_name = "DAY")]
-    to: Date,
+    to: Option<Date>,
     /// The profile, without its version; without it all of presence.profiles
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
@@ -48,8 +50,12 @@ pub(crate) struct Arguments {
 /// Recomputes one profile after the other.
 pub(crate) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (config, _) = config_command::load(arguments.at.config.as_deref())?;
-    if arguments.to < arguments.from {
-        return Err(Failure::new(Code::Usage, format!("--to {} is before --from {}; name the earlier day first", arguments.to, arguments.from)));
+    let today = jiff::Timestamp::from_millisecond(now_ms()).unwrap_or_default().to_zoned(jiff::tz::TimeZone::UTC).date();
+    if let Some(to) = arguments.to.filter(|to| *to < today) {
+        return Err(Failure::new(
+            Code::Usage,
+            format!("--to {to}: what is known of clients today rests on the days before, and all of it is made anew; leave --to out, or name today, {today}"),
+        ));
     }
     let wrong = |(key, what, remedy): (String, String, &str)| Failure::new(Code::Usage, format!("{key}: {what}; {remedy}"));
     let settings = config.presence_settings(keys::born_at(&config)).map_err(wrong)?;
@@ -58,7 +64,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => settings.profiles.clone(),
     };
     for profile in profiles {
-        Recompute::new(&config, &settings, profile, arguments).run().await?;
+        Recompute::new(&config, &settings, profile, arguments.from, today).run().await?;
     }
     Ok(())
 }
@@ -69,21 +75,33 @@ struct Recompute<'a> {
     profile: Profile,
     settings: Settings,
     job: Job,
-    days: (Date, Date),
+    from: Date,
 }
 
 impl<'a> Recompute<'a> {
-    fn new(config: &'a Config, settings: &Settings, profile: Profile, arguments: &Arguments) -> Self {
-        let job =
-            Job { profile: profile.name.clone(), shadow: shadow_of(&profile.name), from_day: arguments.from.to_string(), to_day: arguments.to.to_string() };
+    fn new(config: &'a Config, settings: &Settings, profile: Profile, from: Date, today: Date) -> Self {
+        // Rows that what comes late may still change stand on what is known of clients, which is made anew.
+        let reach = profile.allowed_lateness_s + profile.max_visit_s + profile.gap_s;
+        let changeable = today.checked_sub((reach / DAY_S + 2).days()).unwrap_or(from);
+        let from = from.min(changeable);
+        let mut made_by = DefaultHasher::new();
+        format!("{profile:?} {:?} {:?}", settings.sites, settings.time_zone).hash(&mut made_by);
+        let job = Job {
+            profile: profile.name.clone(),
+            shadow: shadow_of(&profile.name),
+            from_day: from.to_string(),
+            made_by: format!("{:016x}", made_by.finish()),
+            committed_ms: 0,
+        };
         let settings = Settings { profiles: vec![profile.clone()], rebuilding: true, ..settings.clone() };
-        Self { config, profile, settings, job, days: (arguments.from, arguments.to) }
+        Self { config, profile, settings, job, from }
     }
 
-    async fn run(self) -> Result<(), Failure> {
+    async fn run(mut self) -> Result<(), Failure> {
+        let name = self.job.profile.clone();
         let said = |error: WriteError| {
             let code = if error.class == Class::Retry { Code::Unavailable } else { Code::Usage };
-            Failure::new(code, format!("recompute {}: {error}", self.job.profile))
+            Failure::new(code, format!("recompute {name}: {error}"))
         };
         let mut writer = migrate::open(self.config)?;
         writer.connect().await.map_err(said)?;
@@ -96,16 +114,17 @@ impl<'a> Recompute<'a> {
         let mut engine = Engine::new(self.settings.clone());
         let stored = writer.presence(NO_JOURNAL).await.map_err(said)?;
         engine.recall(&stored.scopes);
+        self.job.committed_ms = committed_ms;
         let reached = self.begin(&mut writer, since).await.map_err(said)?;
         let told = self.replay(&mut writer, &mut engine, reached).await?;
-        self.finish(&mut writer, &mut engine, committed_ms).await.map_err(said)?;
-        eprintln!("recomputed {} from {} to {}: {told} observations", self.job.profile, self.job.from_day, self.job.to_day);
+        self.finish(&mut writer, &mut engine).await.map_err(said)?;
+        eprintln!("recomputed {name} from {} on: {told} observations", self.job.from_day);
         Ok(())
     }
 
     /// The first observation that matters for the rows of the first day.
     fn since(&self) -> i64 {
-        let day = i64::from(number_of(self.days.0)) * DAY_S;
+        let day = i64::from(number_of(self.from)) * DAY_S;
         day - ZONES_S - self.profile.max_visit_s - self.profile.gap_s
     }
 
@@ -123,20 +142,22 @@ impl<'a> Recompute<'a> {
             Code::Usage,
             format!(
                 "--from {}: the observations of that day are not all stored any more (retention.observations = {keep}); take {earliest} or later",
-                self.days.0
+                self.from
             ),
         ))
     }
 
     /// Begins, or goes on: from which second.
-    async fn begin(&self, writer: &mut Database, since: i64) -> Result<i64, WriteError> {
-        if let Some((from, to, reached)) = writer.found(&self.job.profile).await?
-            && (from, to) == (self.job.from_day.clone(), self.job.to_day.clone())
+    async fn begin(&mut self, writer: &mut Database, since: i64) -> Result<i64, WriteError> {
+        if let Some(found) = writer.found(&self.job.profile).await?
+            && (&found.from_day, &found.made_by) == (&self.job.from_day, &self.job.made_by)
         {
-            if let Some(reached) = reached {
+            if let Some(reached) = found.reached {
                 eprintln!("going on from {}", jiff::Timestamp::from_second(reached).unwrap_or_default());
             }
-            return Ok(reached.unwrap_or(since));
+            // What arrived since it began is taken in at the end, also what was observed before.
+            self.job.committed_ms = found.committed_ms;
+            return Ok(found.reached.unwrap_or(since));
         }
         writer.open(false).await?;
         writer.run(Step::Begin(&self.job)).await?;
@@ -179,7 +200,7 @@ impl<'a> Recompute<'a> {
         // Who was never published anew may have been known before: what the days before left behind stays true.
         let live: Vec<RecordKey> = asked.iter().map(|key| RecordKey { profile: self.profile.name.as_str().into(), ..key.clone() }).collect();
         let before = writer.records(&live).await?;
-        let (since, day) = (self.since(), number_of(self.days.0));
+        let (since, day) = (self.since(), number_of(self.from));
         for (body, before) in bodies.iter_mut().zip(before).filter(|(body, _)| body.is_empty()) {
             if let Some(record) = Record::unpack(&before) {
                 record.before(since, day).pack(body);
@@ -192,13 +213,13 @@ impl<'a> Recompute<'a> {
     }
 
     /// Takes in what came meanwhile, while nobody else can write, and puts the new rows in the place of the old ones.
-    async fn finish(&self, writer: &mut Database, engine: &mut Engine, committed_ms: i64) -> Result<(), WriteError> {
+    async fn finish(&self, writer: &mut Database, engine: &mut Engine) -> Result<(), WriteError> {
         writer.open(true).await?;
         let mut take_in = |group: &Group| {
             engine.absorb(group, &group.observations);
             engine.next_group();
         };
-        writer.replay(Which::Received(committed_ms), &mut take_in).await?;
+        writer.replay(Which::Received(self.job.committed_ms), &mut take_in).await?;
         let changes = self.publish(writer, engine, true).await?;
         writer.write_presence(&changes).await?;
         let sites = self.replaced(writer, engine).await?;
@@ -218,9 +239,7 @@ impl<'a> Recompute<'a> {
             let day = number_of(date);
             engine.day_start(site, day).or_else(|| elsewhere.first_second_of(day)).unwrap_or(i64::from(day) * DAY_S)
         };
-        let after = self.days.1.tomorrow().unwrap_or(self.days.1);
-        let replaced =
-            |site: String| Replaced { from: start(&site, self.days.0), to: start(&site, after), definition: engine.definition_of(&site, &self.profile), site };
+        let replaced = |site: String| Replaced { from: start(&site, self.from), definition: engine.definition_of(&site, &self.profile), site };
         Ok(sites.into_iter().map(replaced).collect())
     }
 }

@@ -206,9 +206,10 @@ fn pipeline_settings(config: &Config, keys: &Keys, ingress: &Arc<Ingress<Arc<Jou
         },
         keep: Keep { ip: keeps(Personal::Ip), hostname: keeps(Personal::Hostname), user: keeps(Personal::User), device_name: keeps(Personal::DeviceName) },
         presence: config.presence_settings(keys.born_at).map_err(|(key, what, remedy)| Failure::new(Code::Usage, format!("{key}: {what}; {remedy}")))?,
+        receivers: config.receiver.iter().map(|receiver| receiver.name.clone()).collect(),
         rows_max: config.pipeline.rows,
         retention: config.retention.observations.0,
-        keep_presence: config.retention.presence(),
+        keep_presence: config.retention.presence(config.presence.allowed_lateness),
         now_ms,
         filter_key: (u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes([i, j, k, l, m, n, o, p])),
         reuse: Box::new({

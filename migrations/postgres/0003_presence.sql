@@ -233,14 +233,16 @@ COMMENT ON COLUMN presence_member.until IS 'Up to, not including, then.';
 CREATE TABLE presence_recompute (
     profile text NOT NULL,
     from_day text NOT NULL,
-    to_day text NOT NULL,
+    made_by text NOT NULL,
+    committed_ms bigint NOT NULL,
     reached timestamptz,
     PRIMARY KEY (profile)
 );
 COMMENT ON TABLE presence_recompute IS 'How far footfall recompute has come, for each profile that it works on.';
 COMMENT ON COLUMN presence_recompute.profile IS 'Name and version of the profile.';
 COMMENT ON COLUMN presence_recompute.from_day IS 'First local day of the rows that are made anew.';
-COMMENT ON COLUMN presence_recompute.to_day IS 'Last one.';
+COMMENT ON COLUMN presence_recompute.made_by IS 'Hash of what the new rows are made by.';
+COMMENT ON COLUMN presence_recompute.committed_ms IS 'Latest arrival that the store had when it began, milliseconds since 1970.';
 COMMENT ON COLUMN presence_recompute.reached IS 'Observations before it are in the new rows; null when none are.';
 
 CREATE TABLE presence_record (

@@ -156,7 +156,8 @@ CREATE TABLE presence_recompute (
     -- How far footfall recompute has come, for each profile that it works on.
     profile TEXT NOT NULL, -- name and version of the profile
     from_day TEXT NOT NULL, -- first local day of the rows that are made anew
-    to_day TEXT NOT NULL, -- last one
+    made_by TEXT NOT NULL, -- hash of what the new rows are made by
+    committed_ms INTEGER NOT NULL, -- latest arrival that the store had when it began, milliseconds since 1970
     reached INTEGER, -- observations before it are in the new rows; null when none are
     PRIMARY KEY (profile)
 ) STRICT, WITHOUT ROWID;

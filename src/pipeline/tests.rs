@@ -244,9 +244,10 @@ impl Bench {
             pseudonyms: Pseudonyms::Keyed(Key::from_bytes([1; 32])),
             presence: crate::config::Config::default().presence_settings(0).unwrap(),
             keep: Keep::default(),
+            receivers: vec!["mall".to_owned()],
             rows_max: self.rows_max,
             retention: Duration::from_secs(86_400),
-            keep_presence: crate::config::Config::default().retention.presence(),
+            keep_presence: crate::config::Config::default().retention.presence(crate::config::Config::default().presence.allowed_lateness),
             now_ms: || NOW_MS,
             filter_key: (1, 2),
             reuse: {

@@ -7,7 +7,7 @@ use crate::null::Null;
 use crate::position::{JournalId, Position};
 #[cfg(feature = "postgres")]
 use crate::postgres::Postgres;
-use crate::presence::rebuild::{Rebuild, Step, Which};
+use crate::presence::rebuild::{Found, Rebuild, Step, Which};
 use crate::presence::{Changes, Keep, RecordKey, Stored};
 #[cfg(feature = "sqlite")]
 use crate::sqlite::Sqlite;
@@ -127,7 +127,7 @@ impl Rebuild for Database {
         either!(self, store => store.commit().await)
     }
 
-    async fn found(&mut self, profile: &str) -> Result<Option<(String, String, Option<i64>)>, WriteError> {
+    async fn found(&mut self, profile: &str) -> Result<Option<Found>, WriteError> {
         either!(self, store => store.found(profile).await)
     }
 

@@ -7,7 +7,7 @@ use crate::position::{JournalId, Position};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 use crate::presence::Changes;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-use crate::presence::rebuild::{Rebuild, Step, Which};
+use crate::presence::rebuild::{Found, Rebuild, Step, Which};
 use crate::presence::{Keep, RecordKey, Stored};
 use crate::writer::{Advance, Class, Cursor, Maintained, Store, WriteError};
 
@@ -94,7 +94,7 @@ impl Rebuild for Null {
         Ok(())
     }
 
-    async fn found(&mut self, _: &str) -> Result<Option<(String, String, Option<i64>)>, WriteError> {
+    async fn found(&mut self, _: &str) -> Result<Option<Found>, WriteError> {
         Ok(None)
     }
 

@@ -118,6 +118,7 @@ impl Engine {
         for scope in scopes {
             for live in self.lives.iter().filter(|live| live.name == scope.profile) {
                 self.sites.recall(&scope.site, live.profile.lateness_s, scope.watermark, scope.covered_minute);
+                // None of a site that nothing leads to any more.
                 if self.sites.definition_of(&scope.site, &live.profile).is_some_and(|definition| definition != scope.definition) {
                     other.push(scope.clone());
                 }
@@ -160,10 +161,9 @@ impl Engine {
         }
         minutes.sort_unstable();
         minutes.dedup();
+        // All of them before the first scope is told, which says what the latest is.
+        minutes.retain(|&(site, minute)| self.sites.cover(site, minute));
         for (site, minute) in minutes {
-            if !self.sites.cover(site, minute) {
-                continue;
-            }
             let windows = self.sites.get_mut(site).calendar.windows(minute);
             for live in &self.lives {
                 let scope = scope(&mut self.sites, live, site, changes);
@@ -177,7 +177,7 @@ impl Engine {
     ///
     /// Answer with [`Engine::fill`], one body for each key in their order, then [`Engine::publish`].
     pub fn prepare(&mut self, now_ms: i64, all: bool) -> Vec<RecordKey> {
-        let all = all || self.bytes() > self.memory_max;
+        let all = all || self.is_short();
         let mut keys = Vec::new();
         for live in &mut self.lives {
             live.choose(now_ms, all);
@@ -288,10 +288,14 @@ impl Engine {
         self.lives.iter().map(Live::bytes).sum()
     }
 
+    fn is_short(&self) -> bool {
+        self.lives.iter().map(Live::live_bytes).sum::<usize>() > self.memory_max
+    }
+
     /// Forgets who was not heard lately, once a minute of what is heard; and sooner when memory is short.
     fn sweep(&mut self) {
         let newest = self.sites.newest();
-        let is_short = self.bytes() > self.memory_max;
+        let is_short = self.is_short();
         if !is_short && newest.div_euclid(60) == self.swept_at.div_euclid(60) {
             return;
         }
@@ -449,6 +453,11 @@ impl Live {
 
     fn bytes(&self) -> usize {
         self.clients.allocation_size() + self.slots.capacity() * size_of::<Client>() + self.heap_bytes
+    }
+
+    /// What those take who are known: tables that have grown stay, and must not look as if nobody had room.
+    fn live_bytes(&self) -> usize {
+        self.clients.len() * (size_of::<Client>() + size_of::<((u32, ClientId), u32)>() + 1) + self.heap_bytes
     }
 }
 

@@ -3,8 +3,9 @@
 //! Counts of distinct clients, occupancy and flow are sums over clients of what stands here, so a change of one client's record changes them
 //! by a difference of two such parts, whatever the order in which things were told.
 
+use hashbrown::HashMap;
 use store::mac::Mac;
-use store::presence::{COUNTS, Class, Identity, Place};
+use store::presence::{COUNTS, Class, Identity, Level, Place};
 
 use super::calendar::{Calendar, Window};
 use super::cell::Hearing;
@@ -25,6 +26,8 @@ pub struct Part {
     /// Beside each session: where its stays end in `stays` and `zone_stays`.
     ends: Vec<(usize, usize)>,
     tallies: Vec<Tally>,
+    /// Where each tally stands, once there are more than [`FEW`].
+    index: HashMap<(Level, i64, Place), usize>,
     steps: Vec<Step>,
     transitions: Vec<Transition>,
 }
@@ -102,6 +105,7 @@ impl Part {
         self.zone_stays.clear();
         self.ends.clear();
         self.tallies.clear();
+        self.index.clear();
         self.steps.clear();
         self.transitions.clear();
     }
@@ -252,14 +256,10 @@ impl Part {
             windows_of(hearing, calendar, |window, mask| {
                 let mut connect = |place: Place, bits: u64| {
                     if bits & mask != 0
-                        && let Some(tally) = self
-                            .tallies
-                            .iter_mut()
-                            .rev()
-                            .find(|tally| tally.place == place && tally.window.start == window.start && tally.window.level == window.level)
-                        && tally.visit == visit
+                        && let Some(at) = self.find(place, window)
+                        && self.tallies[at].visit == visit
                     {
-                        tally.flags |= CONNECTED;
+                        self.tallies[at].flags |= CONNECTED;
                     }
                 };
                 connect(Place::Site, bits);
@@ -307,12 +307,25 @@ impl Part {
     }
 
     fn tally(&mut self, place: Place, window: Window) -> &mut Tally {
-        let known = self.tallies.iter().rposition(|tally| tally.window.start == window.start && tally.place == place && tally.window.level == window.level);
-        let at = known.unwrap_or_else(|| {
+        let at = self.find(place, window).unwrap_or_else(|| {
             self.tallies.push(Tally::new(place, window));
-            self.tallies.len() - 1
+            let last = self.tallies.len() - 1;
+            if last == FEW {
+                self.index.extend(self.tallies.iter().enumerate().map(|(at, tally)| (key(tally.place, tally.window), at)));
+            } else if last > FEW {
+                self.index.insert(key(place, window), last);
+            }
+            last
         });
         &mut self.tallies[at]
+    }
+
+    /// Where the tally of a place and window stands: most clients have so few that looking at each, from the last, is fastest.
+    pub(super) fn find(&self, place: Place, window: Window) -> Option<usize> {
+        if self.tallies.len() > FEW {
+            return self.index.get(&key(place, window)).copied();
+        }
+        self.tallies.iter().rposition(|tally| key(tally.place, tally.window) == key(place, window))
     }
 }
 
@@ -400,6 +413,12 @@ fn member_bits(zone: &Zone, hearing: &Hearing) -> u64 {
     of(hearing.ap).fold(0, |bits, member| bits | between(hearing.hour, minute(member.since), minute(member.until)))
 }
 
+fn key(place: Place, window: Window) -> (Level, i64, Place) {
+    (window.level, window.start, place)
+}
+
+/// So many tallies are looked through one by one.
+const FEW: usize = 32;
 const HEARD: u8 = 1;
 const ENTERED: u8 = 2;
 const VISITOR: u8 = 4;
@@ -408,12 +427,10 @@ const GLOBAL: u8 = 16;
 
 #[cfg(test)]
 mod tests {
-    use jiff::tz::TimeZone;
-    use store::presence::Level;
-
     use super::super::calendar::OpeningHours;
     use super::super::record::Told;
     use super::*;
+    use jiff::tz::TimeZone;
 
     /// A visit that begins before a site opens is no visit of that day, but its visitor; closed hours hold nobody.
     #[test]

@@ -37,7 +37,7 @@ impl Ledger {
     /// Adds what changes from `before` to `after`.
     pub(super) fn add(&mut self, whose: Whose<'_>, before: &Part, after: &Part, changes: &mut Changes) {
         self.add_sessions(whose, before, after, changes);
-        self.add_tallies(whose.scope, before.tallies(), after.tallies());
+        self.add_tallies(whose.scope, before, after);
         if before.transitions() != after.transitions() {
             for (part, sign) in [(before, -1), (after, 1)] {
                 for transition in part.transitions() {
@@ -66,20 +66,20 @@ impl Ledger {
     }
 
     /// Most windows are the same in both: only the others are looked up among those of all clients.
-    fn add_tallies(&mut self, scope: u32, before: &[Tally], after: &[Tally]) {
-        let other = |tallies: &[Tally], tally: &Tally, at: usize| {
+    fn add_tallies(&mut self, scope: u32, before: &Part, after: &Part) {
+        let other = |part: &Part, tally: &Tally, at: usize| {
             // Both are made in the same order, mostly.
-            let near = tallies.get(at).filter(|other| other.is_of(tally));
-            near.or_else(|| tallies.iter().find(|other| other.is_of(tally))).copied()
+            let near = part.tallies().get(at).filter(|other| other.is_of(tally)).copied();
+            near.or_else(|| part.find(tally.place, tally.window).map(|at| part.tallies()[at]))
         };
-        for (at, tally) in after.iter().enumerate() {
+        for (at, tally) in after.tallies().iter().enumerate() {
             match other(before, tally, at) {
                 Some(known) if known.counts_the_same(tally) => {}
                 Some(known) => self.add_counts(scope, tally, &known.counts(), tally.counts()),
                 None => self.add_counts(scope, tally, &[0; COUNTS.len()], tally.counts()),
             }
         }
-        for (at, tally) in before.iter().enumerate() {
+        for (at, tally) in before.tallies().iter().enumerate() {
             if other(after, tally, at).is_none() {
                 self.add_counts(scope, tally, &tally.counts(), [0; COUNTS.len()]);
             }

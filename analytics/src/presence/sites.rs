@@ -29,6 +29,19 @@ pub struct Settings {
     pub rebuilding: bool,
 }
 
+impl Settings {
+    /// Whether a site gets posts of some receivers: as configured, or else by its name.
+    #[must_use]
+    pub fn is_of(&self, site: &str, receivers: &[String]) -> bool {
+        if let Some(configured) = self.sites.iter().find(|configured| configured.name == site) {
+            let named = configured.networks.iter().map(|(receiver, _)| receiver).chain(&configured.receivers);
+            return named.into_iter().any(|receiver| receivers.contains(receiver));
+        }
+        let receiver = site.split_once('/').map_or(site, |(receiver, _)| receiver);
+        receivers.iter().any(|own| own == receiver)
+    }
+}
+
 /// A site as configured.
 #[derive(Clone, Debug)]
 pub struct SiteSettings {
@@ -98,7 +111,7 @@ impl Sites {
             link_states: Vec::new(),
             zone_names: Vec::new(),
             key: String::new(),
-            clock_ms: i64::MIN,
+            clock_ms: 0,
             newest: i64::MIN,
         };
         for settings in configured {
@@ -124,7 +137,7 @@ impl Sites {
         if let Some(&link) = self.links.get(self.key.as_str()) {
             return (self.link_states[link as usize].site, link);
         }
-        let name = network.map_or_else(|| receiver.to_owned(), |network| format!("{receiver}/{network}"));
+        let name = bounded(network.map_or_else(|| receiver.to_owned(), |network| format!("{receiver}/{network}")));
         let site = self.add(&name, self.time_zone.clone(), None, &[]);
         let link = self.link(self.key.clone(), site);
         (site, link)
@@ -140,17 +153,18 @@ impl Sites {
         &mut self.sites[site as usize].site
     }
 
-    /// Tells how far a site had come, from the store.
+    /// Tells how far a site had come, from the store. One that is not known and that no post would reach is none of ours, and forgotten.
     pub(super) fn recall(&mut self, name: &str, lateness_s: i64, watermark: i64, covered_minute: i64) {
         let known = self.sites.iter().position(|known| &*known.site.name == name);
-        let at = known.unwrap_or_else(|| self.add(name, self.time_zone.clone(), None, &[]) as usize);
-        if known.is_none() {
-            // It has no link yet: its first post makes one.
+        let at = known.unwrap_or_else(|| {
             let (receiver, network) = name.split_once('/').map_or((name, None), |(receiver, network)| (receiver, Some(network)));
-            let site = at as u32;
-            self.link(key_of(receiver, network), site);
-        }
+            self.link_of(receiver, network).0 as usize
+        });
         let site = &mut self.sites[at];
+        if &*site.site.name != name {
+            // Its network has become part of a site with another name.
+            return;
+        }
         site.covered = site.covered.max(covered_minute);
         let mark = site.mark(lateness_s);
         mark.watermark = mark.watermark.max(watermark);
@@ -204,23 +218,21 @@ impl Sites {
 
     /// The time it is, for networks that are silent: or while posts wait, when the latest of those taken in arrived.
     pub(super) fn clock(&mut self, clock_ms: i64) {
-        self.clock_ms = self.clock_ms.max(clock_ms);
+        self.clock_ms = clock_ms;
     }
 
-    /// Up to where everything of a site is told, but for what comes late. Never goes back.
+    /// Up to where everything of a site is told, but for what comes late. What was observed never takes it back; a clock that was wrong may.
     pub(super) fn watermark(&mut self, site: u32, lateness_s: i64) -> i64 {
         let Self { sites, link_states, clock_ms, .. } = self;
         let known = &mut sites[site as usize];
-        let reached = |link: &Link| {
-            let is_silent = *clock_ms > link.received_ms.saturating_add(SILENT_MS);
-            let by_clock = if is_silent { clock_ms.div_euclid(1_000) - SILENT_MS / 1_000 } else { i64::MIN };
-            link.newest.saturating_sub(lateness_s).max(by_clock)
-        };
-        let heard = known.links.iter().map(|&link| &link_states[link as usize]).filter(|link| link.newest > i64::MIN);
-        let least = heard.map(reached).min();
+        let heard = || known.links.iter().map(|&link| &link_states[link as usize]).filter(|link| link.newest > i64::MIN);
+        let by_clock = clock_ms.div_euclid(1_000) - SILENT_MS / 1_000;
+        let is_silent = |link: &Link| *clock_ms > link.received_ms.saturating_add(SILENT_MS);
+        let observed = heard().map(|link| link.newest.saturating_sub(lateness_s)).min();
+        let reached = heard().map(|link| link.newest.saturating_sub(lateness_s).max(if is_silent(link) { by_clock } else { i64::MIN })).min();
         let mark = known.mark(lateness_s);
-        mark.watermark = mark.watermark.max(least.unwrap_or(i64::MIN));
-        mark.watermark
+        mark.watermark = mark.watermark.max(observed.unwrap_or(i64::MIN));
+        mark.watermark.max(reached.unwrap_or(i64::MIN))
     }
 
     /// Whether the store must be told which access points belong to the site's zones: once.
@@ -231,17 +243,20 @@ impl Sites {
 
     /// From which second on the records of a site must be kept whole: the start of a local day.
     ///
+    /// Whatever is taken in later arrived no earlier than the latest so far, which was observed 120 s after its arrival at most; no clock is asked.
     /// What is not published yet comes a second time when the process starts anew, so nothing that is younger may be forgotten either.
     pub(super) fn keep_from(&mut self, site: u32, profile: &Profile, unpublished_since: i64) -> i64 {
-        let watermark = self.watermark(site, profile.lateness_s).min(unpublished_since);
-        let reach = profile.allowed_lateness_s + profile.gap_s + profile.max_visit_s;
-        self.get_mut(site).calendar.day(watermark.saturating_sub(reach)).start
+        let links = &self.sites[site as usize].links;
+        let newest = links.iter().map(|&link| self.link_states[link as usize].newest).max().unwrap_or(i64::MIN);
+        let reach = profile.allowed_lateness_s + profile.gap_s + profile.max_visit_s + AHEAD_S;
+        let reached = newest.min(unpublished_since).saturating_sub(reach);
+        self.get_mut(site).calendar.day(reached).start
     }
 
     /// What rows of a profile at a site depend on beside the observations, in short.
     pub(super) fn definition(&self, site: u32, profile: &Profile) -> String {
-        // What decides about lateness and about the view `now` changes no row.
-        let profile = Profile { present_s: 0, lateness_s: 0, allowed_lateness_s: 0, ..profile.clone() };
+        // What decides about the watermark and the view `now` changes no row.
+        let profile = Profile { present_s: 0, lateness_s: 0, ..profile.clone() };
         let told = format!("{}|{profile:?}", self.sites[site as usize].settled);
         digest(&SHA256, told.as_bytes()).as_ref()[..8].iter().fold(String::new(), |mut hex, byte| {
             let _ = write!(hex, "{byte:02x}");
@@ -303,9 +318,26 @@ impl Known {
     }
 }
 
+/// A site's name; of one that is longer than databases take as a key, its beginning and its hash.
+fn bounded(name: String) -> String {
+    if name.len() <= NAME_BYTES_MAX {
+        return name;
+    }
+    let hash = digest(&SHA256, name.as_bytes());
+    let beginning: String = name.chars().take(NAME_BYTES_MAX / 8).collect();
+    hash.as_ref()[..16].iter().fold(beginning + "#", |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 fn key_of(receiver: &str, network: Option<&str>) -> String {
     network.map_or_else(|| receiver.to_owned(), |network| format!("{receiver}\0{network}"))
 }
 
+/// How far an observation may be ahead of its arrival.
+const AHEAD_S: i64 = 120;
+/// Meraki's ids have some 20 bytes, and receivers' names 64 at most.
+const NAME_BYTES_MAX: usize = 512;
 /// How long a network must be silent before the clock tells how far it has come.
 const SILENT_MS: i64 = 300_000;

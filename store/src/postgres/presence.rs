@@ -99,7 +99,7 @@ async fn write_scopes(connection: &mut PgConnection, scopes: &[Scope]) -> Result
          FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
               AS u(profile, site, is_shown, is_main, watermark, covered, gap, late, longest, present, definition)
          ON CONFLICT (profile, site) DO UPDATE SET is_main = excluded.is_main, watermark = excluded.watermark,
-             covered_minute = excluded.covered_minute, present_s = excluded.present_s
+             covered_minute = excluded.covered_minute, present_s = excluded.present_s, allowed_lateness_s = excluded.allowed_lateness_s
          RETURNING s.profile, s.site, s.id",
     );
     let asked = asked.bind(scopes.iter().map(|scope| &*scope.profile).collect::<Vec<_>>()).bind(scopes.iter().map(|scope| &*scope.site).collect::<Vec<_>>());

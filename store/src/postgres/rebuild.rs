@@ -10,7 +10,7 @@ use super::recent::optional_micros;
 use super::{Postgres, STEP_TIMEOUT, presence, recent, run};
 use crate::group::Group;
 use crate::presence::Changes;
-use crate::presence::rebuild::{Rebuild, STOP_WRITERS, Step, Which};
+use crate::presence::rebuild::{Found, Rebuild, STOP_WRITERS, Step, Which};
 use crate::presence::told::Dialect;
 use crate::writer::WriteError;
 
@@ -33,13 +33,15 @@ impl Rebuild for Postgres {
         Ok(())
     }
 
-    async fn found(&mut self, profile: &str) -> Result<Option<(String, String, Option<i64>)>, WriteError> {
+    async fn found(&mut self, profile: &str) -> Result<Option<Found>, WriteError> {
         let what = "read how far recomputing has come";
         let mut session = self.take()?;
-        let asked = sqlx::query("SELECT from_day, to_day, reached FROM presence_recompute WHERE profile = $1").bind(profile);
+        let asked = sqlx::query("SELECT from_day, made_by, committed_ms, reached FROM presence_recompute WHERE profile = $1").bind(profile);
         let row = step(what, STEP_TIMEOUT, asked.fetch_optional(&mut session.connection)).await?;
-        let read =
-            |row: &sqlx::postgres::PgRow| Ok((row.try_get(0)?, row.try_get(1)?, optional_micros(row, 2)?.map(|micros| micros.div_euclid(MICROS_PER_SECOND))));
+        let read = |row: &sqlx::postgres::PgRow| {
+            let reached = optional_micros(row, 3)?.map(|micros| micros.div_euclid(MICROS_PER_SECOND));
+            Ok(Found { from_day: row.try_get(0)?, made_by: row.try_get(1)?, committed_ms: row.try_get(2)?, reached })
+        };
         let found = row.as_ref().map(read).transpose().map_err(|error| error::of(what, &error))?;
         self.session = Some(session);
         Ok(found)
@@ -67,7 +69,13 @@ impl Rebuild for Postgres {
             Which::Observed(second) => ("o.observed_at >= to_timestamp($1::float8) ORDER BY o.observed_at", second),
             Which::Received(ms) => ("o.received_at >= to_timestamp($1::float8 / 1000)", ms),
         };
-        recent::replay(&mut session.connection, condition, number, each).await?;
+        if let Which::Observed(_) = which {
+            run(&mut session.connection, "read the observations", "BEGIN READ ONLY; SET LOCAL statement_timeout = 0").await?;
+            recent::replay(&mut session.connection, condition, number, each).await?;
+            run(&mut session.connection, "read the observations", "COMMIT").await?;
+        } else {
+            recent::replay(&mut session.connection, condition, number, each).await?;
+        }
         self.session = Some(session);
         Ok(())
     }
@@ -76,7 +84,9 @@ impl Rebuild for Postgres {
         let what = "read the times of arrivals";
         let mut session = self.take()?;
         // Each journal is applied in the order of arrival.
-        let asked = sqlx::query("SELECT (SELECT min(received_at) FROM observation), (SELECT min(newest_received_at) FROM journal_cursor)");
+        let asked = sqlx::query(
+            "SELECT (SELECT min(received_at) FROM observation), (SELECT min(newest_received_at) FROM journal_cursor WHERE updated_at > now() - interval '1 day')",
+        );
         let row = step(what, LONG_TIMEOUT, asked.fetch_one(&mut session.connection)).await?;
         let read = |at: usize| optional_micros(&row, at).map(|micros| micros.map(|micros| micros.div_euclid(MICROS_PER_MILLI)));
         let (oldest, committed) = read(0).and_then(|oldest| Ok((oldest, read(1)?))).map_err(|error| error::of(what, &error))?;

@@ -18,8 +18,8 @@ pub trait Rebuild {
     /// Commits it.
     fn commit(&mut self) -> impl Future<Output = Result<(), WriteError>> + Send;
 
-    /// How far the job had come that is under way for a profile: its days, and up to which second.
-    fn found(&mut self, profile: &str) -> impl Future<Output = Result<Option<(String, String, Option<i64>)>, WriteError>> + Send;
+    /// The job that is under way for a profile.
+    fn found(&mut self, profile: &str) -> impl Future<Output = Result<Option<Found>, WriteError>> + Send;
 
     /// Runs the statements of a step of the job.
     fn run(&mut self, step: Step<'_>) -> impl Future<Output = Result<(), WriteError>> + Send;
@@ -74,19 +74,32 @@ pub struct Job {
     pub shadow: String,
     /// First local day, as text.
     pub from_day: String,
-    /// Last local day.
-    pub to_day: String,
+    /// What the rows are made by, in short: a job that was begun by others is begun anew.
+    pub made_by: String,
+    /// When the latest observation had arrived that the store had at the beginning, milliseconds since 1970.
+    pub committed_ms: i64,
 }
 
-/// The rows of a site that the new ones replace: from a second on, up to and not including another.
+/// A job that is under way.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Found {
+    /// As in [`Job`].
+    pub from_day: String,
+    /// As in [`Job`].
+    pub made_by: String,
+    /// As in [`Job`].
+    pub committed_ms: i64,
+    /// Observations before this second are in the new rows.
+    pub reached: Option<i64>,
+}
+
+/// The rows of a site that the new ones replace: all from a second on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Replaced {
     /// The site.
     pub site: String,
     /// Seconds since 1970.
     pub from: i64,
-    /// Seconds since 1970.
-    pub to: i64,
     /// What the rows are made by now.
     pub definition: Option<String>,
 }
@@ -94,9 +107,12 @@ pub struct Replaced {
 /// Begins a job: nothing is left of an earlier one.
 fn begin(job: &Job) -> Vec<String> {
     let mut statements = forget(&job.shadow);
-    let [profile, from, to] = [&job.profile, &job.from_day, &job.to_day].map(|text| quoted(text));
+    let [profile, from, made_by] = [&job.profile, &job.from_day, &job.made_by].map(|text| quoted(text));
     statements.push(format!("DELETE FROM presence_recompute WHERE profile = {profile}"));
-    statements.push(format!("INSERT INTO presence_recompute (profile, from_day, to_day, reached) VALUES ({profile}, {from}, {to}, NULL)"));
+    statements.push(format!(
+        "INSERT INTO presence_recompute (profile, from_day, made_by, committed_ms, reached) VALUES ({profile}, {from}, {made_by}, {}, NULL)",
+        job.committed_ms
+    ));
     statements
 }
 
@@ -108,37 +124,39 @@ fn reach(dialect: Dialect, job: &Job, reached: i64) -> String {
 /// Keeps all others from committing, and makes them look at the store again.
 pub(crate) const STOP_WRITERS: &str = "UPDATE journal_cursor SET turn = turn + 1";
 
-/// Puts the new rows in the place of the old ones.
+/// Puts the new rows in the place of the old ones from a second on. What is known of clients that were not observed since stays.
 fn replace(dialect: Dialect, job: &Job, sites: &[Replaced]) -> Vec<String> {
     let (profile, shadow) = (quoted(&job.profile), quoted(&job.shadow));
     let mut statements = Vec::new();
-    for Replaced { site, from, to, definition } in sites {
-        let site = quoted(site);
+    for Replaced { site, from, definition } in sites {
+        let (site, from) = (quoted(site), time(dialect, *from));
         let scope = |profile: &str| format!("(SELECT id FROM presence_scope WHERE profile = {profile} AND site = {site})");
         let (old, new) = (scope(&profile), scope(&shadow));
+        // A site of which nothing is stored keeps its rows, and one that is new its own.
+        let both = format!("{old} IS NOT NULL AND {new} IS NOT NULL");
         for (table, column) in TIMED {
-            let outside = format!("({column} < {} OR {column} >= {})", time(dialect, *from), time(dialect, *to));
-            statements.push(format!("DELETE FROM {table} WHERE scope = {new} AND {outside}"));
-            statements.push(format!("UPDATE {table} SET scope = {new} WHERE scope = {old} AND {outside} AND {new} IS NOT NULL"));
+            statements.push(format!("DELETE FROM {table} WHERE scope = {old} AND {column} >= {from} AND {both}"));
+            statements.push(format!("DELETE FROM {table} WHERE scope = {new} AND {column} < {from} AND {both}"));
+            statements.push(format!("UPDATE {table} SET scope = {old} WHERE scope = {new} AND {both}"));
+        }
+        statements.push(format!("DELETE FROM presence_record WHERE scope = {old} AND client IN (SELECT client FROM presence_record WHERE scope = {new})"));
+        statements.push(format!("DELETE FROM presence_member WHERE scope = {old} AND {both}"));
+        for table in ["presence_record", "presence_member"] {
+            statements.push(format!("UPDATE {table} SET scope = {old} WHERE scope = {new} AND {both}"));
         }
         // Posts are not told again.
-        statements.push(format!("DELETE FROM presence_covered WHERE scope = {new}"));
-        statements.push(format!("UPDATE presence_covered SET scope = {new} WHERE scope = {old} AND {new} IS NOT NULL"));
-        for column in ["is_main", "watermark", "covered_minute"] {
+        statements.push(format!("DELETE FROM presence_covered WHERE scope = {new} AND {both}"));
+        for column in ["gap_s", "allowed_lateness_s", "max_visit_s", "present_s"] {
             statements.push(format!(
-                "UPDATE presence_scope SET {column} = (SELECT o.{column} FROM presence_scope o WHERE o.profile = {profile} AND o.site = {site})
-                 WHERE profile = {shadow} AND site = {site} AND EXISTS (SELECT 1 FROM presence_scope o WHERE o.profile = {profile} AND o.site = {site})"
+                "UPDATE presence_scope SET {column} = (SELECT n.{column} FROM presence_scope n WHERE n.profile = {shadow} AND n.site = {site})
+                 WHERE profile = {profile} AND site = {site} AND {both}"
             ));
         }
-        for table in TABLES {
-            statements.push(format!("DELETE FROM {table} WHERE scope = {old} AND {new} IS NOT NULL"));
-        }
-        statements.push(format!("DELETE FROM presence_scope WHERE profile = {profile} AND site = {site} AND {new} IS NOT NULL"));
-        // A site of which nothing is stored keeps its rows; nothing that comes can change them any more.
         if let Some(definition) = definition {
             let definition = quoted(definition);
-            statements.push(format!("UPDATE presence_scope SET definition = {definition} WHERE profile = {profile} AND site = {site} AND {new} IS NULL"));
+            statements.push(format!("UPDATE presence_scope SET definition = {definition}, final_until = NULL WHERE profile = {profile} AND site = {site}"));
         }
+        statements.push(format!("DELETE FROM presence_scope WHERE profile = {shadow} AND site = {site} AND {old} IS NOT NULL"));
     }
     let shown = match dialect {
         #[cfg(feature = "sqlite")]
@@ -146,7 +164,7 @@ fn replace(dialect: Dialect, job: &Job, sites: &[Replaced]) -> Vec<String> {
         #[cfg(feature = "postgres")]
         Dialect::Postgres => "true",
     };
-    statements.push(format!("UPDATE presence_scope SET profile = {profile}, is_shown = {shown}, final_until = NULL WHERE profile = {shadow}"));
+    statements.push(format!("UPDATE presence_scope SET profile = {profile}, is_shown = {shown} WHERE profile = {shadow}"));
     statements.push(format!("DELETE FROM presence_recompute WHERE profile = {profile}"));
     statements
 }

@@ -91,11 +91,11 @@ fn delete(dialect: Dialect, table: &str, key: &str, time: &str, before: i64) -> 
     match dialect {
         #[cfg(feature = "sqlite")]
         Dialect::Sqlite => format!(
-            "DELETE FROM {table} WHERE ({key}) IN (SELECT {own} FROM presence_scope c CROSS JOIN {table} o WHERE o.scope = c.id AND o.{time} < {before} LIMIT {STEP_ROWS})"
+            "DELETE FROM {table} WHERE ({key}) IN (SELECT {own} FROM presence_scope c CROSS JOIN {table} o WHERE c.is_shown AND o.scope = c.id AND o.{time} < {before} LIMIT {STEP_ROWS})"
         ),
         #[cfg(feature = "postgres")]
         Dialect::Postgres => format!(
-            "DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT o.ctid FROM presence_scope c JOIN {table} o ON o.scope = c.id WHERE o.{time} < to_timestamp({before}) LIMIT {STEP_ROWS}))"
+            "DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT o.ctid FROM presence_scope c JOIN {table} o ON o.scope = c.id WHERE c.is_shown AND o.{time} < to_timestamp({before}) LIMIT {STEP_ROWS}))"
         ),
     }
 }

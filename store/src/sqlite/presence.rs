@@ -94,7 +94,7 @@ async fn write_scopes(connection: &mut SqliteConnection, scopes: &[Scope]) -> Re
             "INSERT INTO presence_scope (profile, site, is_shown, is_main, watermark, covered_minute, gap_s, allowed_lateness_s, max_visit_s, present_s, definition)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (profile, site) DO UPDATE SET is_main = excluded.is_main, watermark = excluded.watermark,
-                 covered_minute = excluded.covered_minute, present_s = excluded.present_s
+                 covered_minute = excluded.covered_minute, present_s = excluded.present_s, allowed_lateness_s = excluded.allowed_lateness_s
              RETURNING id",
         );
         let asked = asked.bind(&*scope.profile).bind(&*scope.site).bind(scope.is_shown).bind(scope.is_main).bind(scope.watermark).bind(scope.covered_minute);

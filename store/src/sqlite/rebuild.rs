@@ -6,7 +6,7 @@ use super::error::step;
 use super::{Sqlite, presence, recent, run};
 use crate::group::Group;
 use crate::presence::Changes;
-use crate::presence::rebuild::{Rebuild, STOP_WRITERS, Step, Which};
+use crate::presence::rebuild::{Found, Rebuild, STOP_WRITERS, Step, Which};
 use crate::presence::told::Dialect;
 use crate::writer::WriteError;
 
@@ -28,11 +28,12 @@ impl Rebuild for Sqlite {
         Ok(())
     }
 
-    async fn found(&mut self, profile: &str) -> Result<Option<(String, String, Option<i64>)>, WriteError> {
+    async fn found(&mut self, profile: &str) -> Result<Option<Found>, WriteError> {
         let what = "read how far recomputing has come";
         let mut connection = self.take()?;
-        let asked = sqlx::query_as("SELECT from_day, to_day, reached FROM presence_recompute WHERE profile = ?").bind(profile);
-        let found = step(what, asked.fetch_optional(&mut connection.driver)).await?;
+        let asked = sqlx::query_as("SELECT from_day, made_by, committed_ms, reached FROM presence_recompute WHERE profile = ?").bind(profile);
+        let found: Option<(String, String, i64, Option<i64>)> = step(what, asked.fetch_optional(&mut connection.driver)).await?;
+        let found = found.map(|(from_day, made_by, committed_ms, reached)| Found { from_day, made_by, committed_ms, reached });
         self.connection = Some(connection);
         Ok(found)
     }
@@ -68,7 +69,7 @@ impl Rebuild for Sqlite {
         let mut connection = self.take()?;
         // Rows stand in the order of their arrival, and each journal is applied in that order.
         let asked = sqlx::query_as(
-            "SELECT o.received_at, (SELECT coalesce(min(newest_received_at), 0) FROM journal_cursor) FROM observation o ORDER BY o.rowid LIMIT 1",
+            "SELECT o.received_at, (SELECT coalesce(min(newest_received_at), 0) FROM journal_cursor WHERE updated_at > strftime('%Y-%m-%dT%H:%M:%SZ', 'now', '-1 day')) FROM observation o ORDER BY o.rowid LIMIT 1",
         );
         let arrivals = step("read the times of arrivals", asked.fetch_optional(&mut connection.driver)).await?;
         self.connection = Some(connection);
