@@ -440,3 +440,33 @@ fn now(t: i64, model: &Model, profile: &Profile, latest: &BTreeMap<u32, (i64, bo
     }
     there.into_iter().map(|(place, (devices, connected))| Now { t, place, devices, connected }).collect()
 }
+
+/// A network of its own that becomes part of a configured site is counted there from then on, whatever the store has of before.
+#[test]
+fn a_network_that_joins_a_site_is_counted_there() {
+    let site = random::site(3);
+    let rows: Vec<&Observation> = site.observations.iter().filter(|row| is_stored(row)).collect();
+    let configured = settings(&site, &mut Dice(1));
+    let alone = Settings { sites: Vec::new(), ..configured.clone() };
+    let mut model = Model::default();
+    let mut engine = Engine::new(alone);
+    absorb(&mut engine, &rows[..rows.len() / 2]);
+    commit(&mut engine, &mut model, 0, true);
+    assert_eq!(model.scopes.iter().map(|scope| &*scope.site).collect::<Vec<_>>(), ["mall/N_1"]);
+    let mut engine = Engine::new(configured);
+    assert!(engine.recall(&model.scopes).is_empty(), "nothing leads to the old site any more");
+    absorb(&mut engine, &rows[rows.len() / 2..]);
+    commit(&mut engine, &mut model, 0, true);
+    assert!(model.scopes.iter().any(|scope| &*scope.site == "here"), "{:?}", model.scopes);
+}
+
+/// Whoever is configured for some receivers leaves the sites of others alone.
+#[test]
+fn a_site_is_of_the_receivers_that_lead_to_it() {
+    let settings = settings(&random::site(3), &mut Dice(1));
+    let own = ["mall".to_owned()];
+    for (site, is_own) in [("here", true), ("mall", true), ("mall/N_9", true), ("mallet/N_9", false), ("other", false)] {
+        assert_eq!(settings.is_of(site, &own), is_own, "{site}");
+    }
+    assert!(!settings.is_of("here", &["other".to_owned()]));
+}
