@@ -221,6 +221,10 @@ impl Engine {
                 let place = sites.get_mut(site);
                 before.evaluate(&client.published, &live.profile, place);
                 client.published.merge(&client.pending);
+                if client.pending.heap_bytes() > PENDING_KEPT {
+                    // A backlog that was caught up.
+                    client.pending = Record::default();
+                }
                 client.pending.clear();
                 after.evaluate(&client.published, &live.profile, place);
                 ledger.add(Whose { scope, client: client.id, profile: &live.profile.name, site: &place.name }, before, after, changes);
@@ -386,16 +390,7 @@ impl Live {
         if let Some(&slot) = self.clients.get(&key) {
             return slot;
         }
-        let client = Client {
-            site: key.0,
-            id: key.1,
-            published: Record::default(),
-            pending: Record::default(),
-            is_loaded: false,
-            due_s: None,
-            oldest_pending: i64::MAX,
-            last_s: i64::MIN,
-        };
+        let client = Client::new(key);
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = client;
@@ -449,6 +444,28 @@ impl Live {
             }
             keep
         });
+        if self.slots.len() >= SLOTS_MIN && self.clients.len() < self.slots.len() / 4 {
+            self.move_together();
+        }
+    }
+
+    /// Gives back the room that clients left who came all at once.
+    fn move_together(&mut self) {
+        let mut moved = vec![None; self.slots.len()];
+        let mut slots = Vec::with_capacity(self.clients.len() * 2);
+        for (&key, slot) in &mut self.clients {
+            // Fewer than there were.
+            let new = slots.len() as u32;
+            moved[*slot as usize] = Some(new);
+            slots.push(std::mem::replace(&mut self.slots[*slot as usize], Client::new(key)));
+            *slot = new;
+        }
+        for due in self.due.values_mut() {
+            due.slots = due.slots.iter().filter_map(|&slot| moved[slot as usize]).collect();
+        }
+        self.slots = slots;
+        self.free = Vec::new();
+        self.clients.shrink_to_fit();
     }
 
     fn bytes(&self) -> usize {
@@ -462,6 +479,11 @@ impl Live {
 }
 
 impl Client {
+    /// One of whom nothing is known.
+    fn new((site, id): (u32, ClientId)) -> Self {
+        Self { site, id, published: Record::default(), pending: Record::default(), is_loaded: false, due_s: None, oldest_pending: i64::MAX, last_s: i64::MIN }
+    }
+
     /// Puts the client among those that are due, or sooner there.
     fn await_turn(&mut self, slot: u32, observed_at: i64, old: i64, next: i64, due: &mut BTreeMap<i64, Due>) {
         // What is old is published at once, so that what is not published is young.
@@ -487,5 +509,9 @@ pub fn shadow_of(profile: &str) -> String {
 
 /// How long after its session's end a client stays in memory.
 const IDLE_S: i64 = 900;
+/// So few slots are never moved together.
+const SLOTS_MIN: usize = 1_024;
+/// Memory that a client keeps for what comes next.
+const PENDING_KEPT: usize = 512;
 /// What is older than this beside the newest is published at once.
 const OLD_S: i64 = 900;

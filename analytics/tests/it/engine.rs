@@ -470,3 +470,31 @@ fn a_site_is_of_the_receivers_that_lead_to_it() {
     }
     assert!(!settings.is_of("here", &["other".to_owned()]));
 }
+
+/// A crowd that has gone takes no memory any more, and those who stayed are as they were.
+#[test]
+fn the_memory_of_a_crowd_comes_back() {
+    let site = random::site(3);
+    let mut engine = Engine::new(Settings { sites: Vec::new(), memory_max: usize::MAX, ..settings(&site, &mut Dice(1)) });
+    let mut model = Model::default();
+    let ap = site.observations[0].ap.clone();
+    let heard = |client: u32, t: i64| Observation { client, ap: ap.clone(), t, received: t, rssi: -60, is_wifi: true, associated: false, random: false };
+    let crowd: Vec<Observation> = (0..5_000).map(|client| heard(client, NOON)).collect();
+    absorb(&mut engine, &crowd.iter().collect::<Vec<_>>());
+    commit(&mut engine, &mut model, 0, true);
+    let (full, known) = (engine.bytes(), engine.clients());
+    assert_eq!(known, 5_000);
+    // Two hours later one of them is left, and something of hers is pending when the others are forgotten.
+    for minute in 0..8 {
+        absorb(&mut engine, &[&heard(7, NOON + 7_200 + minute * 60)]);
+        commit(&mut engine, &mut model, minute * 60_000, minute % 2 == 1);
+    }
+    commit(&mut engine, &mut model, 0, true);
+    assert_eq!(engine.clients(), 1);
+    assert!(engine.bytes() < full / 100, "{} of {full} bytes are left", engine.bytes());
+    let visits: Vec<_> = model.sessions.values().filter(|row| row.class == rows::Class::Visit).collect();
+    assert_eq!(visits.iter().map(|row| (number(row.key.client), row.minutes)).collect::<Vec<_>>(), [(7, 8)]);
+}
+
+/// A Monday in summer.
+const NOON: i64 = 1_781_524_800;
