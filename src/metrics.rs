@@ -33,6 +33,8 @@ pub(crate) const KNOWN_FACTS_BYTES: &str = "footfall_known_facts_bytes";
 pub(crate) const PRESENCE_BYTES: &str = "footfall_presence_bytes";
 /// Clients in its memory.
 pub(crate) const PRESENCE_CLIENTS: &str = "footfall_presence_clients";
+/// Rows of presence that the database refused.
+pub(crate) const PRESENCE_REFUSED_TOTAL: &str = "footfall_presence_refused_total";
 /// Clients with something to publish.
 pub(crate) const PRESENCE_PENDING: &str = "footfall_presence_pending";
 
@@ -56,6 +58,7 @@ pub(crate) const ALL: &[Described] = &[
     (KNOWN_FACTS_BYTES, "gauge", "Bytes held for what the store is known to say of clients and access points; 200 MB at most."),
     (PRESENCE_BYTES, "gauge", "Bytes held for presence; `presence.memory` at most, but for what is being published."),
     (PRESENCE_CLIENTS, "gauge", "Clients held for presence, once per profile; footfall_presence_bytes over it is what one takes."),
+    (PRESENCE_REFUSED_TOTAL, "counter", "Rows of presence that the database refused and that are missing until `footfall recompute`. Must be zero."),
     (PRESENCE_PENDING, "gauge", "Clients of which something is not in the rows of presence yet; 0 whenever nothing comes."),
     (LOG_DROPPED_LINES_TOTAL, "counter", "Lines of the log dropped because whoever reads stderr does not."),
 ];
@@ -86,6 +89,7 @@ pub(crate) fn install() -> Result<PrometheusHandle, String> {
         store::metrics::JOURNAL_TORN_TAIL_TOTAL,
         STORE_FENCED_TOTAL,
         STORE_GAP_RECORDS_TOTAL,
+        PRESENCE_REFUSED_TOTAL,
     ] {
         metrics::counter!(name).absolute(0);
     }

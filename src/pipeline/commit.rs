@@ -154,10 +154,26 @@ impl<S: Store> Pipeline<S> {
                 return Err(WriteError::new(Class::Schema, message));
             }
         }
+        if poison.is_empty() && self.set_presence_aside() {
+            return Ok(());
+        }
         if poison.is_empty() {
             return Err(WriteError::new(Class::Schema, "the database refuses the group, and none of its rows alone"));
         }
         self.quarantine_rows(&mut poison, advance)
+    }
+
+    /// The rows are not at fault, so what they change of presence is: posts go on without. It can be made anew from the observations.
+    fn set_presence_aside(&mut self) -> bool {
+        let rows = self.hand.rows.remove_presence();
+        if rows > 0 {
+            metrics::counter!(crate::metrics::PRESENCE_REFUSED_TOTAL).increment(rows as u64);
+            tracing::error!(
+                rows,
+                "the database refuses rows of presence; the observations are written without them: find out why, then run footfall recompute"
+            );
+        }
+        rows > 0
     }
 
     fn quarantine_rows(&mut self, poison: &mut [(usize, String)], advance: &Advance) -> Result<(), WriteError> {

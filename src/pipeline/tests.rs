@@ -46,6 +46,7 @@ struct Inner {
     rows: Vec<ObservationRow>,
     acts: VecDeque<Act>,
     poison_rssi: Option<i8>,
+    refuses_presence: bool,
     connected: bool,
     writes: usize,
     /// Of each committed group: observations, and when its clients were seen last.
@@ -126,6 +127,10 @@ impl Store for Scripted {
         if group.observations.iter().any(|row| Some(row.rssi_dbm) == inner.poison_rssi) {
             inner.connected = false;
             return Err(WriteError::new(Class::Data, "a row is refused"));
+        }
+        if inner.refuses_presence && !group.presence.is_empty() {
+            inner.connected = false;
+            return Err(WriteError::new(Class::Data, "a row of presence is refused"));
         }
         inner.rows.extend(&group.observations);
         inner.groups.push((group.observations.len(), group.clients.iter().map(|row| row.last_seen - NOW_MS / 1_000).collect()));
@@ -373,6 +378,18 @@ async fn a_store_that_was_set_back_gets_everything_since_then_again() {
         let outcomes = report.applied().1;
         assert_eq!((outcomes.written, outcomes.replayed, report.mismatch()), (6, 2, 0), "two were applied a second time");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn presence_that_is_refused_holds_no_observation_up() {
+    let bench = Bench::new(&[]);
+    bench.store.inner().refuses_presence = true;
+    for second in 0..3 {
+        bench.post(second, 0).await;
+    }
+    let report = bench.run().await;
+    assert_eq!(bench.store.seconds(), [0, 1, 2]);
+    assert_eq!((report.applied().1.written, report.applied().1.discarded, report.mismatch()), (3, 0, 0));
 }
 
 #[tokio::test(start_paused = true)]

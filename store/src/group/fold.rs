@@ -83,6 +83,15 @@ impl Gathered {
         }
     }
 
+    /// Takes out what changes of presence, which the database refuses; says how many rows that was.
+    pub fn remove_presence(&mut self) -> usize {
+        let rows = self.group.presence.len();
+        let unpublished_since = self.group.presence.unpublished_since;
+        self.group.presence.clear();
+        self.group.presence.unpublished_since = unpublished_since;
+        rows
+    }
+
     /// Forgets the rows, which are committed; the memory stays.
     pub fn clear(&mut self) {
         self.group.clear();
