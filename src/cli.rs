@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{recompute, report, simulate};
 
-/// Receives Cisco Meraki's Scanning API posts, keeps every one it has answered, and writes them to a database.
+/// Receives Cisco Meraki's Scanning API posts, keeps every one it has answered, writes them to a database, and turns them into presence.
 #[derive(Parser)]
 #[command(name = "footfall", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
