@@ -95,7 +95,7 @@ impl<S: Store> Writer<S> {
         let to = self.cursor.position.next();
         let advance = Advance { journal: JOURNAL, epoch: self.cursor.epoch, from: self.cursor.position, to, turn: self.cursor.turn };
         self.store.write(group, &advance).await.expect("write the group");
-        self.cursor.position = to;
+        self.cursor = advance.end();
     }
 }
 
