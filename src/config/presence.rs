@@ -258,7 +258,11 @@ fn zones(told: &[Zone], key: &str) -> Result<Vec<(String, Vec<Member>)>, Wrong> 
             let Some(mac) = Mac::parse(ap) else {
                 return wrong(&format!("{key}[{n}].aps"), &format!("{ap:?} is no address"), "write six bytes, as in \"00:18:0a:13:dd:b0\"");
             };
-            aps.push(Member::always(mac));
+            let member = Member::always(mac);
+            if aps.contains(&member) {
+                return wrong(&format!("{key}[{n}].aps"), &format!("{ap:?} is listed twice"), "list each access point once");
+            }
+            aps.push(member);
         }
         zones.push((zone.name.clone(), aps));
     }

@@ -89,6 +89,11 @@ fn mistakes_name_the_key_the_value_and_the_remedy() {
         ("[[site]]\nname = \"west\"\nnetworks = [\"N_1\"]", "site[0].networks", "\"N_1\" is no network"),
         ("[[site]]\nname = \"west\"\nreceivers = [\"a\"]\nopening_hours = { mon = \"20:00-10:00\" }", "site[0].opening_hours.mon", "\"20:00-10:00\""),
         ("[[site]]\nname = \"west\"\nreceivers = [\"a\"]\n[[site.zone]]\nname = \"hall\"\naps = [\"12\"]", "site[0].zone[0].aps", "\"12\" is no address"),
+        (
+            "[[site]]\nname = \"west\"\nreceivers = [\"a\"]\n[[site.zone]]\nname = \"hall\"\naps = [\"02:00:00:00:00:0a\", \"02-00-00-00-00-0A\"]",
+            "site[0].zone[0].aps",
+            "listed twice",
+        ),
         ("[retention]\nvisits = \"1d\"", "retention.visits", "less than three days"),
         ("[limits]\nbody_timeout = \"soon\"", "limits.body_timeout", "\"soon\" is no length of time"),
         ("[limits]\nbody = \"64MiB\"\nmemory = \"32MiB\"", "limits.memory", "32MiB cannot hold"),

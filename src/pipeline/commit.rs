@@ -64,7 +64,7 @@ impl<S: Store> Pipeline<S> {
                     return Ok(());
                 }
                 // Ends: each round takes at least one row out, or fails with another class.
-                Err(error) if error.class == Class::Data => self.set_poison_aside(advance).await?,
+                Err(error) if error.class == Class::Data => self.set_poison_aside(advance, &error).await?,
                 Err(error) => return Err(error),
             }
         }
@@ -130,7 +130,7 @@ impl<S: Store> Pipeline<S> {
     }
 
     /// Finds the rows that the database refuses, puts them into quarantine and takes them out of the group. Their neighbours land.
-    async fn set_poison_aside(&mut self, advance: &Advance) -> Result<(), WriteError> {
+    async fn set_poison_aside(&mut self, advance: &Advance, refused: &WriteError) -> Result<(), WriteError> {
         let total = self.hand.rows.group().len();
         let poison_max = (total / 100).max(POISON_MIN);
         let mut waiting = Vec::from([std::ops::Range { start: 0, end: total }]);
@@ -154,7 +154,7 @@ impl<S: Store> Pipeline<S> {
                 return Err(WriteError::new(Class::Schema, message));
             }
         }
-        if poison.is_empty() && self.set_presence_aside() {
+        if poison.is_empty() && self.set_presence_aside(refused) {
             return Ok(());
         }
         if poison.is_empty() {
@@ -164,13 +164,11 @@ impl<S: Store> Pipeline<S> {
     }
 
     /// The rows are not at fault, so what they change of presence is: posts go on without. It can be made anew from the observations.
-    fn set_presence_aside(&mut self) -> bool {
+    fn set_presence_aside(&mut self, refused: &WriteError) -> bool {
         let rows = self.hand.rows.remove_presence();
         if rows > 0 {
             metrics::counter!(crate::metrics::PRESENCE_REFUSED_TOTAL).increment(rows as u64);
-            tracing::error!(
-                rows,
-                "the database refuses rows of presence; the observations are written without them: find out why, then run footfall recompute"
+            tracing::error!(rows, error = %refused, "the database refuses rows of presence; the observations are written without them: find out why, then run footfall recompute"
             );
         }
         rows > 0

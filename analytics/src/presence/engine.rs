@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 use store::batch::Radio;
 use store::client::ClientId;
 use store::group::{Address, Group, ObservationRow};
-use store::presence::{Changes, CoveredRow, MemberRow, RecordKey, RecordRow, Scope};
+use store::presence::{Changes, CoveredRow, Level, MemberRow, RecordKey, RecordRow, Scope};
 
 use super::evaluate::Part;
 use super::profile::Profile;
@@ -163,14 +163,18 @@ impl Engine {
         minutes.dedup();
         // All of them before the first scope is told, which says what the latest is.
         minutes.retain(|&(site, minute)| self.sites.cover(site, minute));
+        // One row for each window, however many minutes of it a group spans.
+        let mut sums: BTreeMap<(u32, Level, i64), i64> = BTreeMap::new();
         for (site, minute) in minutes {
             let windows = self.sites.get_mut(site).calendar.windows(minute);
             for live in &self.lives {
                 let scope = scope(&mut self.sites, live, site, changes);
-                let open = windows.iter().filter(|window| window.from <= minute && minute < window.to);
-                changes.covered.extend(open.map(|window| CoveredRow { scope, level: window.level, start: window.start, minutes: 1 }));
+                for window in windows.iter().filter(|window| window.from <= minute && minute < window.to) {
+                    *sums.entry((scope, window.level, window.start)).or_insert(0) += 1;
+                }
             }
         }
+        changes.covered.extend(sums.into_iter().map(|((scope, level, start), minutes)| CoveredRow { scope, level, start, minutes }));
     }
 
     /// Chooses whom to publish, all with something pending or those whose time has come, and says whose records it needs for that.
@@ -428,7 +432,9 @@ impl Live {
         }
         // In the order of the store's keys.
         let slots = &self.slots;
-        self.chosen.sort_unstable_by_key(|&slot| (slots[slot as usize].site, slots[slot as usize].id));
+        self.chosen.sort_unstable_by_key(|&slot| (slots[slot as usize].site, slots[slot as usize].id, slot));
+        // Somebody may be chosen a second time before the first was published; a transaction tells of each once.
+        self.chosen.dedup();
         self.asked.extend(self.chosen.iter().filter(|&&slot| !slots[slot as usize].is_loaded));
     }
 

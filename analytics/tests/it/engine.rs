@@ -90,6 +90,8 @@ impl Model {
         for row in &changes.flow {
             *self.flow.entry((place(row.from), place(row.to), row.hour)).or_insert(0) += row.transitions;
         }
+        let told: BTreeSet<ClientId> = changes.records.iter().map(|row| row.client).collect();
+        assert_eq!(told.len(), changes.records.len(), "a transaction tells of each client once");
         for row in &changes.records {
             self.records.insert(row.client, changes.body(row).to_vec());
         }
@@ -116,6 +118,12 @@ pub(crate) fn tables(site: &Site, seed: u64) -> Tables {
         waiting = rest;
         now_ms += dice.below(90_000);
         absorb(&mut engine, piece);
+        if dice.one_in(5) {
+            // The store is away: whoever is chosen stays so while more comes.
+            let _ = engine.prepare(now_ms, dice.one_in(2));
+            absorb(&mut engine, piece);
+            now_ms += 61_000;
+        }
         commit(&mut engine, &mut model, now_ms, dice.one_in(7));
         committed.extend(piece);
         if dice.one_in(9) {

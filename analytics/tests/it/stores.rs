@@ -1,10 +1,11 @@
 //! The views of real stores held against the definition: what the engine tells is written, the process stops and goes on from the store.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use analytics::presence::engine::Engine;
 use store::database::Database;
-use store::group::{Address, CLIENT_FACTS, ClientRow, Fact, Group};
+use store::group::{Address, CLIENT_FACTS, ClientRow, Fact, Group, PostRow};
 use store::position::{JournalId, Position};
 use store::presence::Keep;
 use store::query::{Cell, Sink, query};
@@ -37,6 +38,16 @@ async fn the_views_of_postgres_are_the_definition() {
     assert!(worked_out > 50, "{worked_out}");
 }
 
+/// Each minute in which a post arrived is counted once, in its hour and in its day, unless arrivals went back.
+async fn hold_coverage(room: &Room, site: &Site, seed: u64) {
+    let minutes: BTreeSet<i64> = arrivals(site, seed, &mut Dice(seed)).iter().map(|row| row.received.div_euclid(60)).collect();
+    for level in [0, 1] {
+        let covered = whole(&ask(room, &format!("SELECT coalesce(sum(minutes), 0) FROM presence_covered WHERE level = {level}")).await[0][0]);
+        let is_in_order = seed % 4 == 0;
+        assert!(covered <= minutes.len() as i64 && (!is_in_order || covered == minutes.len() as i64), "seed {seed}: {covered} of {}", minutes.len());
+    }
+}
+
 /// How many percentiles were worked out for good.
 async fn hold(room: Room, seed: u64) -> i64 {
     let mut site = random::site(seed);
@@ -52,6 +63,7 @@ async fn hold(room: Room, seed: u64) -> i64 {
     let wrong = differences(&expected, &tables(&room, &site).await);
     assert!(wrong.is_empty(), "seed {seed}, after housekeeping\n{}", wrong.join("\n"));
     hold_finality(&room, &site, seed).await;
+    hold_coverage(&room, &site, seed).await;
     whole(&ask(&room, "SELECT count(*) FROM presence_count WHERE NOT is_stale AND measured > 0").await[0][0])
 }
 
@@ -136,12 +148,16 @@ async fn fill(room: &Room, site: &Site, seed: u64) {
         now_ms += dice.below(90_000);
         let mut group = group_of(piece);
         add_clients(&mut group, piece);
+        add_posts(&mut group, piece);
         engine.absorb(&group, &group.observations);
         engine.next_group();
         let keys = engine.prepare(now_ms, rest.is_empty());
         let bodies = store.records(&keys).await.unwrap();
         assert_eq!(engine.fill(bodies), 0);
-        engine.publish(&mut group.presence);
+        let mut changes = std::mem::take(&mut group.presence);
+        engine.cover(&group, &mut changes);
+        engine.publish(&mut changes);
+        group.presence = changes;
         store.write(&group, &at).await.unwrap();
         at = Advance { from: at.to, to: at.to.next(), turn: at.turn + 1, ..at };
         if rest.is_empty() {
@@ -192,6 +208,16 @@ fn add_clients(group: &mut Group, observations: &[&Observation]) {
         }
     }
     group.clients = rows;
+}
+
+/// A post for each minute of arrival: a group may span many.
+fn add_posts(group: &mut Group, observations: &[&Observation]) {
+    for (row, told) in group.observations.iter().zip(observations) {
+        let minute = told.received.div_euclid(60) * 60;
+        if !group.posts.iter().any(|post| (post.source, post.minute) == (row.source, minute)) {
+            group.posts.push(PostRow { source: row.source, minute, posts: 1, observations: 1 });
+        }
+    }
 }
 
 async fn tables(room: &Room, site: &Site) -> Tables {
