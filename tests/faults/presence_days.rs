@@ -16,8 +16,31 @@ const WORLD: [&str; 17] =
 /// Rows of clients stand under their address, and every client is published again within a second.
 const PRESENCE: &str = "[presence]\npublish_every = \"1s\"\n";
 
-fn simulate(site: &Site, served: &Served, start: &str) -> Child {
-    site.simulate(served, &[&WORLD[..], &["--start", start]].concat())
+/// A simulated day under way; it ends with the test, however that ends.
+struct Day(Option<Child>);
+
+impl Day {
+    fn begin(site: &Site, served: &Served, start: &str) -> Self {
+        Self(Some(site.simulate(served, &[&WORLD[..], &["--start", start]].concat())))
+    }
+
+    fn is_over(&mut self) -> bool {
+        self.0.as_mut().unwrap().try_wait().unwrap().is_some()
+    }
+
+    /// Waits for its good end.
+    fn finish(mut self) {
+        finish(self.0.take().unwrap());
+    }
+}
+
+impl Drop for Day {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }
 
 /// So long ago that the 22 hours are over, and an hour less than what counts as late: a test may take its time.
@@ -51,7 +74,7 @@ fn rows(site: &Site) -> Vec<Vec<Value>> {
 /// The rows when nothing happens.
 fn undisturbed(site: &Site, start: &str) -> Vec<Vec<Value>> {
     let served = site.serve();
-    finish(simulate(site, &served, start));
+    Day::begin(site, &served, start).finish();
     served.wait_until_applied();
     served.stop();
     rows(site)
@@ -71,17 +94,17 @@ fn hold(expected: &[Vec<Value>], found: &[Vec<Value>]) {
 fn disturbed(site: &Site, start: &str, dice: &mut Dice, mut trouble: impl FnMut(&Served, u32)) -> u32 {
     site.keep_address();
     let mut served = site.serve();
-    let mut day = simulate(site, &served, start);
+    let mut day = Day::begin(site, &served, start);
     let mut kills = 0;
     let kills_max = if is_long() { 40 } else { 6 };
-    while kills < kills_max && day.try_wait().unwrap().is_none() {
+    while kills < kills_max && !day.is_over() {
         trouble(&served, kills);
         wait_for_posts(&served, 20 + dice.below(300));
         served.kill();
         kills += 1;
         served = site.serve();
     }
-    finish(day);
+    day.finish();
     served.wait_until_applied();
     served.stop();
     kills
@@ -129,11 +152,11 @@ fn wait_for_posts_or_the_last(served: &Served, more: u64) {
 /// Recomputes again and again while posts arrive; killed itself in the middle now and then.
 fn recomputed(site: &Site, start: &str) -> u32 {
     let served = site.serve();
-    let mut day = simulate(site, &served, start);
+    let mut day = Day::begin(site, &served, start);
     let tomorrow = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24)).to_string();
     let command = ["recompute", "--from", &start[..10], "--to", &tomorrow[..10]];
     let mut rounds = 0;
-    while day.try_wait().unwrap().is_none() {
+    while !day.is_over() {
         wait_for_posts_or_the_last(&served, 200);
         let mut interrupted = site.command(&command).stderr(std::process::Stdio::null()).spawn().unwrap();
         wait_for_posts_or_the_last(&served, 20);
@@ -143,7 +166,7 @@ fn recomputed(site: &Site, start: &str) -> u32 {
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
         rounds += 1;
     }
-    finish(day);
+    day.finish();
     served.wait_until_applied();
     served.stop();
     rounds
