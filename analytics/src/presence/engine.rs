@@ -19,7 +19,7 @@ use super::profile::Profile;
 use super::publish::{Ledger, Whose};
 use super::record::{Record, Told};
 use super::site::Member;
-use super::sites::Sites;
+use super::sites::{Pace, Sites};
 pub use super::sites::{Settings, SiteSettings};
 use super::tidy::tidy;
 
@@ -41,6 +41,7 @@ pub struct Engine {
 struct Live {
     profile: Profile,
     name: Arc<str>,
+    pace: Pace,
     is_main: bool,
     is_shown: bool,
     publish_every_s: i64,
@@ -86,6 +87,7 @@ impl Engine {
         let Settings { profiles, sites, time_zone, lasting, publish_every_ms, memory_max, rebuilding } = settings;
         let live = |(at, profile): (usize, Profile)| Live {
             name: if rebuilding { shadow_of(&profile.name).into() } else { profile.name.as_str().into() },
+            pace: Pace { live: at, lateness_s: profile.lateness_s },
             is_main: at == 0 && !rebuilding,
             is_shown: !rebuilding,
             profile,
@@ -117,7 +119,7 @@ impl Engine {
         let mut other = Vec::new();
         for scope in scopes {
             for live in self.lives.iter().filter(|live| live.name == scope.profile) {
-                self.sites.recall(&scope.site, live.profile.lateness_s, scope.watermark, scope.covered_minute);
+                self.sites.recall(&scope.site, live.pace, scope.watermark, scope.covered_minute);
                 // None of a site that nothing leads to any more.
                 if self.sites.definition_of(&scope.site, &live.profile).is_some_and(|definition| definition != scope.definition) {
                     other.push(scope.clone());
@@ -239,7 +241,7 @@ impl Engine {
             }
             live.chosen = chosen;
             live.chosen.clear();
-            for site in sites.ahead(live.profile.lateness_s) {
+            for site in sites.ahead(live.pace) {
                 scope(sites, live, site, changes);
             }
         }
@@ -270,7 +272,7 @@ impl Engine {
     /// Whether there is something to publish, were all of it published now.
     pub fn has_news(&mut self) -> bool {
         let Self { lives, sites, .. } = self;
-        lives.iter().any(|live| !live.due.is_empty() || !live.chosen.is_empty() || !sites.ahead(live.profile.lateness_s).is_empty())
+        lives.iter().any(|live| !live.due.is_empty() || !live.chosen.is_empty() || !sites.ahead(live.pace).is_empty())
     }
 
     /// How many observations came too late to count, since this was asked last.
@@ -323,11 +325,11 @@ fn scope(sites: &mut Sites, live: &Live, site: u32, changes: &mut Changes) -> u3
         return u32::try_from(at).unwrap_or(u32::MAX);
     }
     let profile = &live.profile;
-    let is_first = sites.tell_members(site, profile.lateness_s);
+    let is_first = sites.tell_members(site, live.pace);
     changes.scopes.push(Scope {
         profile: Arc::clone(&live.name),
         // 1970 when nothing was heard yet.
-        watermark: sites.tell_watermark(site, profile.lateness_s).max(0),
+        watermark: sites.tell_watermark(site, live.pace).max(0),
         covered_minute: sites.covered_minute(site).max(0),
         site: name,
         is_shown: live.is_shown,

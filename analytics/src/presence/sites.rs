@@ -80,13 +80,21 @@ struct Known {
     settled: String,
     /// The latest minute in which something arrived.
     covered: i64,
-    /// Per lateness of a profile: how far the site has come, and what the store was told of it.
+    /// Per live profile: how far the site has come, and what the store was told of it.
     marks: Vec<Mark>,
+}
+
+/// How far behind what is observed a live profile's watermark stays.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pace {
+    /// The profile's number among the live ones: each tells the store of its own.
+    pub(super) live: usize,
+    pub(super) lateness_s: i64,
 }
 
 #[derive(Clone, Copy)]
 struct Mark {
-    lateness_s: i64,
+    pace: Pace,
     watermark: i64,
     told: i64,
     /// Whether this process has told the store which access points belong to its zones.
@@ -154,7 +162,7 @@ impl Sites {
     }
 
     /// Tells how far a site had come, from the store. One that is not known and that no post would reach is none of ours, and forgotten.
-    pub(super) fn recall(&mut self, name: &str, lateness_s: i64, watermark: i64, covered_minute: i64) {
+    pub(super) fn recall(&mut self, name: &str, pace: Pace, watermark: i64, covered_minute: i64) {
         let known = self.sites.iter().position(|known| &*known.site.name == name);
         let at = known.unwrap_or_else(|| {
             let (receiver, network) = name.split_once('/').map_or((name, None), |(receiver, network)| (receiver, Some(network)));
@@ -166,17 +174,17 @@ impl Sites {
             return;
         }
         site.covered = site.covered.max(covered_minute);
-        let mark = site.mark(lateness_s);
+        let mark = site.mark(pace);
         mark.watermark = mark.watermark.max(watermark);
         mark.told = mark.told.max(watermark);
     }
 
     /// The sites whose watermark is a minute or more ahead of what the store was told.
-    pub(super) fn ahead(&mut self, lateness_s: i64) -> Vec<u32> {
+    pub(super) fn ahead(&mut self, pace: Pace) -> Vec<u32> {
         let mut ahead = Vec::new();
         for site in 0..self.sites.len() as u32 {
-            let watermark = self.watermark(site, lateness_s);
-            let told = self.sites[site as usize].mark(lateness_s).told;
+            let watermark = self.watermark(site, pace);
+            let told = self.sites[site as usize].mark(pace).told;
             if told > i64::MIN && watermark >= told.saturating_add(60) {
                 ahead.push(site);
             }
@@ -185,9 +193,9 @@ impl Sites {
     }
 
     /// The watermark, which the store is told now.
-    pub(super) fn tell_watermark(&mut self, site: u32, lateness_s: i64) -> i64 {
-        let watermark = self.watermark(site, lateness_s);
-        self.sites[site as usize].mark(lateness_s).told = watermark;
+    pub(super) fn tell_watermark(&mut self, site: u32, pace: Pace) -> i64 {
+        let watermark = self.watermark(site, pace);
+        self.sites[site as usize].mark(pace).told = watermark;
         watermark
     }
 
@@ -222,22 +230,22 @@ impl Sites {
     }
 
     /// Up to where everything of a site is told, but for what comes late. What was observed never takes it back; a clock that was wrong may.
-    pub(super) fn watermark(&mut self, site: u32, lateness_s: i64) -> i64 {
+    pub(super) fn watermark(&mut self, site: u32, pace: Pace) -> i64 {
         let Self { sites, link_states, clock_ms, .. } = self;
         let known = &mut sites[site as usize];
         let heard = || known.links.iter().map(|&link| &link_states[link as usize]).filter(|link| link.newest > i64::MIN);
         let by_clock = clock_ms.div_euclid(1_000) - SILENT_MS / 1_000;
         let is_silent = |link: &Link| *clock_ms > link.received_ms.saturating_add(SILENT_MS);
-        let observed = heard().map(|link| link.newest.saturating_sub(lateness_s)).min();
-        let reached = heard().map(|link| link.newest.saturating_sub(lateness_s).max(if is_silent(link) { by_clock } else { i64::MIN })).min();
-        let mark = known.mark(lateness_s);
+        let observed = heard().map(|link| link.newest.saturating_sub(pace.lateness_s)).min();
+        let reached = heard().map(|link| link.newest.saturating_sub(pace.lateness_s).max(if is_silent(link) { by_clock } else { i64::MIN })).min();
+        let mark = known.mark(pace);
         mark.watermark = mark.watermark.max(observed.unwrap_or(i64::MIN));
         mark.watermark.max(reached.unwrap_or(i64::MIN))
     }
 
     /// Whether the store must be told which access points belong to the site's zones: once.
-    pub(super) fn tell_members(&mut self, site: u32, lateness_s: i64) -> bool {
-        let mark = self.sites[site as usize].mark(lateness_s);
+    pub(super) fn tell_members(&mut self, site: u32, pace: Pace) -> bool {
+        let mark = self.sites[site as usize].mark(pace);
         !std::mem::replace(&mut mark.has_told_members, true)
     }
 
@@ -308,10 +316,10 @@ impl Sites {
 }
 
 impl Known {
-    fn mark(&mut self, lateness_s: i64) -> &mut Mark {
-        let known = self.marks.iter().position(|mark| mark.lateness_s == lateness_s);
+    fn mark(&mut self, pace: Pace) -> &mut Mark {
+        let known = self.marks.iter().position(|mark| mark.pace == pace);
         let at = known.unwrap_or_else(|| {
-            self.marks.push(Mark { lateness_s, watermark: i64::MIN, told: i64::MIN, has_told_members: false });
+            self.marks.push(Mark { pace, watermark: i64::MIN, told: i64::MIN, has_told_members: false });
             self.marks.len() - 1
         });
         &mut self.marks[at]

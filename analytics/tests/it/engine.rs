@@ -504,5 +504,39 @@ fn the_memory_of_a_crowd_comes_back() {
     assert_eq!(visits.iter().map(|row| (number(row.key.client), row.minutes)).collect::<Vec<_>>(), [(7, 8)]);
 }
 
+/// Each live profile has scopes of its own, which go on with the clock and have the zones' members, though both stay as far behind.
+#[test]
+fn live_profiles_tell_of_their_scopes_each() {
+    let site = random::site(3);
+    let settings = settings(&site, &mut Dice(1));
+    let other = Profile { name: "other@1".to_owned(), ..settings.profiles[0].clone() };
+    let mut engine = Engine::new(Settings { profiles: vec![settings.profiles[0].clone(), other], ..settings });
+    let mut told = Vec::new();
+    for clock in [NOON, NOON + 3_600] {
+        if clock == NOON {
+            let row = Observation {
+                client: 1,
+                ap: site.observations[0].ap.clone(),
+                t: NOON,
+                received: NOON,
+                rssi: -60,
+                is_wifi: true,
+                associated: false,
+                random: false,
+            };
+            absorb(&mut engine, &[&row]);
+        }
+        engine.clock(clock * 1_000);
+        let keys = engine.prepare(clock * 1_000, true);
+        engine.fill(keys.iter().map(|_| Vec::new()));
+        let mut changes = Changes::default();
+        engine.publish(&mut changes);
+        let scopes: BTreeMap<String, i64> = changes.scopes.iter().map(|scope| (scope.profile.to_string(), scope.watermark)).collect();
+        told.push((scopes, changes.members_of.len()));
+    }
+    let both = |watermark: i64| BTreeMap::from([("standard@1".to_owned(), watermark), ("other@1".to_owned(), watermark)]);
+    assert_eq!(told, [(both(NOON - 120), 2), (both(NOON + 3_600 - 300), 0)]);
+}
+
 /// A Monday in summer.
 const NOON: i64 = 1_781_524_800;
