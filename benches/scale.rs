@@ -71,7 +71,7 @@ fn run(access_points: u32, entries: usize, minutes: i64) -> Cost {
                 let batch = parser.parse_fast(&mut bytes, &context, spare.take()).expect("the fast road");
                 cost.posts += 1;
                 cost.observations += batch.told();
-                fold.add(&batch);
+                fold.add(&batch).expect("no key is made");
                 spare = Some(batch);
                 if fold.rows() >= ROWS_MAX {
                     fold.close();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{recompute, report, simulate};
+use crate::{privacy, recompute, report, simulate};
 
 /// Receives Cisco Meraki's Scanning API posts, keeps every one it has answered, writes them to a database, and turns them into presence.
 #[derive(Parser)]
@@ -33,6 +33,11 @@ pub(crate) enum Command {
     Report(report::Report),
     /// Run one read-only SQL statement on the database
     Query(Query),
+    /// What is known of people's devices, and for how long
+    Privacy {
+        #[command(subcommand)]
+        command: PrivacyCommand,
+    },
     /// Look at the journal, also while footfall runs
     Journal {
         #[command(subcommand)]
@@ -46,6 +51,12 @@ pub(crate) enum ConfigCommand {
     Check(ConfigFile),
     /// Print a configuration file with every key, its meaning, unit, default and range
     Example,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum PrivacyCommand {
+    /// Say what is kept of people's devices, for how long, which keys are destroyed, and what to tell people at the entrance
+    Report(privacy::Arguments),
 }
 
 #[derive(Subcommand)]
@@ -66,7 +77,7 @@ pub(crate) struct ConfigFile {
 
 #[derive(Args)]
 #[command(
-    after_help = "The views: observations, locations, access_points, clients, posts; visits, stays, occupancy, hourly, daily, flow, now.\nExample: footfall query \"SELECT ap, count(*) FROM observations GROUP BY ap\" --format csv"
+    after_help = "The views: observations, locations, access_points, clients, posts; visits, stays, occupancy, hourly, daily, flow, now, heard.\nExample: footfall query \"SELECT ap, count(*) FROM observations GROUP BY ap\" --format csv"
 )]
 pub(crate) struct Query {
     /// One SQL statement in the database's own dialect

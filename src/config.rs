@@ -11,11 +11,13 @@ use store::journal;
 
 mod check;
 mod presence;
+mod privacy;
 mod read;
 #[cfg(test)]
 mod tests;
 mod units;
 
+pub(crate) use privacy::{ANONYMOUS, Clients, Mode, Personal, Privacy};
 pub(crate) use read::{Mistake, World};
 pub(crate) use units::{Hidden, Size, Span};
 
@@ -131,36 +133,6 @@ pub(crate) struct Pipeline {
     pub(crate) rows: usize,
 }
 
-/// What is written of people's devices.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Privacy {
-    pub(crate) clients: Clients,
-    pub(crate) keep: Vec<Personal>,
-    pub(crate) key: Option<Hidden>,
-}
-
-/// How clients are named in the store.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Clients {
-    /// By a keyed pseudonym.
-    #[default]
-    Pseudonym,
-    /// By their address.
-    Plain,
-}
-
-/// A personal fact that is dropped unless it is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Personal {
-    Ip,
-    Hostname,
-    User,
-    DeviceName,
-}
-
 /// How long rows are kept.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -169,13 +141,15 @@ pub(crate) struct Retention {
     pub(crate) visits: Span,
     pub(crate) occupancy: Span,
     pub(crate) counts: Span,
+    pub(crate) clients: Span,
+    pub(crate) quarantine: Span,
 }
 
 impl Retention {
     /// For how long the tables of presence keep rows. What is known of clients is kept for as short as lateness and the days of loyalty allow.
     pub(crate) fn presence(&self, allowed_lateness: Span) -> store::presence::Keep {
         let records = allowed_lateness.0 + Duration::from_secs(3 * 86_400);
-        store::presence::Keep { visits: self.visits.0, occupancy: self.occupancy.0, counts: self.counts.0, records }
+        store::presence::Keep { visits: self.visits.0, occupancy: self.occupancy.0, counts: self.counts.0, records, clients: self.clients.0 }
     }
 }
 
@@ -260,16 +234,16 @@ impl Default for Pipeline {
     }
 }
 
-impl Default for Privacy {
-    fn default() -> Self {
-        Self { clients: Clients::Pseudonym, keep: Vec::new(), key: None }
-    }
-}
-
 impl Default for Retention {
     fn default() -> Self {
-        let days = |days: u64| Span(Duration::from_secs(days * 86_400));
-        Self { observations: days(7), visits: days(90), occupancy: days(90), counts: days(760) }
+        Self {
+            observations: Span::days(7),
+            visits: Span::days(90),
+            occupancy: Span::days(90),
+            counts: Span::days(760),
+            clients: Span::days(90),
+            quarantine: Span::days(90),
+        }
     }
 }
 

@@ -1,36 +1,56 @@
 //! The keys in `data_dir/keys`: made at the first start, and never made anew when something was sealed or named with the old one.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
+use store::client::{Epochs, Pseudonyms};
+use store::epoch::{Ring, Rule};
 use store::key::Key;
 
-use crate::config::{Config, Hidden};
+use crate::clock::now_ms;
+use crate::config::{Clients, Config, Hidden, Mode};
 use crate::failure::{Code, Failure};
 
 /// The keys of one data directory.
 pub(crate) struct Keys {
     /// Seals the journal and the quarantine.
     pub(crate) journal: Key,
-    /// Turns addresses into pseudonyms.
-    pub(crate) client: Key,
-    /// Since when clients are known here, seconds since 1970: nobody can be known to return from before. The least there is when both keys came
+    /// Turn addresses into pseudonyms.
+    pub(crate) clients: Pseudonyms,
+    /// The keys of epochs, where clients are not known for good.
+    pub(crate) ring: Option<Arc<Mutex<Ring>>>,
+    /// Since when clients are known here, seconds since 1970: nobody can be known to return from before. The least there is when all keys came
     /// from elsewhere.
     pub(crate) born_at: i64,
 }
 
 impl Keys {
-    /// Reads both keys, from the configuration or their files; a first start makes them.
+    /// Reads the keys, from the configuration or their files; a first start makes them.
     pub(crate) fn open(config: &Config) -> Result<Self, Failure> {
         let dir = config.data_dir.join("keys");
         make_private_dir(&dir)?;
         let journal_is_used = store::journal::exists(&config.data_dir.join("journal"));
         let journal = open_key(&dir.join("journal.key"), config.journal.key.as_ref(), journal_is_used, "posts in the journal could never be read again")?;
-        // Both keys are made in one start: when the journal's is there, the client's was too.
-        let client =
-            open_key(&dir.join("client.key"), config.privacy.key.as_ref(), journal_is_used, "every client in the database would get another pseudonym")?;
-        Ok(Self { journal, client, born_at: born_at(config) })
+        if let Some(ring) = open_ring(config, &dir)? {
+            let born_at = ring.born_at().unwrap_or(now_ms().div_euclid(1_000));
+            let ring = Arc::new(Mutex::new(ring));
+            return Ok(Self { journal, clients: Pseudonyms::Epochs(Epochs::new(Arc::clone(&ring))), ring: Some(ring), born_at });
+        }
+        // What another mode has left is ended.
+        let ring = if dir.join(EPOCHS).exists() { Some(read_ring(&dir, no_epochs(), Ring::open)?) } else { None };
+        let was_another = ring.as_ref().is_some_and(|ring| !ring.alive().is_empty());
+        // Plain clients have a key too, so that they can be given pseudonyms later.
+        let is_missed = journal_is_used && !was_another;
+        let client = open_key(&dir.join(LASTING), config.privacy.key.as_ref(), is_missed, "every client in the database would get another pseudonym")?;
+        let clients = match config.privacy.clients {
+            Clients::Pseudonym => Pseudonyms::Keyed(client),
+            Clients::Plain => Pseudonyms::Plain,
+        };
+        let ring = ring.map(|ring| Arc::new(Mutex::new(ring)));
+        Ok(Self { journal, clients, ring, born_at: born_at(config) })
     }
 
     /// Reads the journal's key only, and makes nothing: for looking at a journal.
@@ -67,10 +87,63 @@ fn open_key(path: &Path, configured: Option<&Hidden>, used: bool, loss: &str) ->
     Ok(key)
 }
 
-/// Since when clients are known by their key, seconds since 1970. Where the key came from elsewhere or names nobody, the first start of this data
+/// The keys of epochs, for looking at them; none where clients are known for good and always were.
+pub(crate) fn look_at_ring(config: &Config) -> Result<Option<Ring>, Failure> {
+    let dir = config.data_dir.join("keys");
+    if !dir.join(EPOCHS).exists() {
+        return Ok(None);
+    }
+    let rule = rule_of(config)?.unwrap_or_else(no_epochs);
+    read_ring(&dir, rule, Ring::read).map(Some)
+}
+
+fn open_ring(config: &Config, dir: &Path) -> Result<Option<Ring>, Failure> {
+    let Some(rule) = rule_of(config)? else { return Ok(None) };
+    make_private_dir(&dir.join(EPOCHS))?;
+    let mut ring = read_ring(dir, rule, Ring::open)?;
+    let lasting = dir.join(LASTING);
+    if let Ok(file) = fs::metadata(&lasting) {
+        let Some(mode) = config.privacy.mode else {
+            return Err(Failure::new(
+                Code::Usage,
+                format!(
+                    "privacy.mode is left out, and {} knows clients for good: set mode = \"static\" to go on with it, or mode = \"day\" to destroy it; the rows \
+                     that are stored then lose their clients",
+                    lasting.display()
+                ),
+            ));
+        };
+        tracing::warn!(mode = mode.name(), "privacy.mode was static: its key is destroyed now, and what is stored loses its clients");
+        ring.end_foreign("static", &lasting, file.mtime()).map_err(|error| cannot_read_keys(&error))?;
+    }
+    Ok(Some(ring))
+}
+
+fn read_ring(dir: &Path, rule: Rule, read: fn(&Path, Rule) -> io::Result<Ring>) -> Result<Ring, Failure> {
+    read(&dir.join(EPOCHS), rule).map_err(|error| cannot_read_keys(&error))
+}
+
+fn rule_of(config: &Config) -> Result<Option<Rule>, Failure> {
+    config.key_rule().map_err(|(key, what, remedy)| Failure::new(Code::Usage, format!("{key}: {what}; {remedy}")))
+}
+
+/// Under it every key of an epoch is of the past.
+fn no_epochs() -> Rule {
+    Rule { kind: "static".to_owned(), divide: Box::new(|_| (i64::MIN, i64::MAX)), grace_s: 0, now: || now_ms().div_euclid(1_000) }
+}
+
+fn cannot_read_keys(error: &io::Error) -> Failure {
+    Failure::new(Code::Usage, format!("the keys of epochs cannot be read: {error}; correct its permissions, or restore it"))
+}
+
+/// Since when clients are known, seconds since 1970. Where a key for good came from elsewhere or names nobody, the first start of this data
 /// directory stands for its making; the least there is when nothing tells that either.
 pub(crate) fn born_at(config: &Config) -> i64 {
-    let made = [("client.key", &config.privacy.key), ("journal.key", &config.journal.key)].into_iter().find(|(_, told)| told.is_none());
+    if config.privacy.mode() != Mode::Static {
+        let ring = look_at_ring(config).ok().flatten();
+        return ring.and_then(|ring| ring.born_at()).unwrap_or(now_ms().div_euclid(1_000));
+    }
+    let made = [(LASTING, &config.privacy.key), ("journal.key", &config.journal.key)].into_iter().find(|(_, told)| told.is_none());
     let file = made.and_then(|(file, _)| fs::metadata(config.data_dir.join("keys").join(file)).ok());
     file.map_or(i64::MIN, |file| file.mtime())
 }
@@ -93,3 +166,8 @@ fn missing(path: &Path, loss: &str) -> Failure {
         ),
     )
 }
+
+/// The key of clients that are known for good.
+const LASTING: &str = "client.key";
+/// The directory of the keys of epochs.
+const EPOCHS: &str = "epochs";

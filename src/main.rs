@@ -20,13 +20,14 @@ mod memory;
 mod metrics;
 mod migrate;
 mod pipeline;
+mod privacy;
 mod query;
 mod recompute;
 mod report;
 mod serve;
 mod simulate;
 
-use cli::{Cli, Command, ConfigCommand, JournalCommand};
+use cli::{Cli, Command, ConfigCommand, JournalCommand, PrivacyCommand};
 use failure::{Code, Failure};
 
 fn main() -> ExitCode {
@@ -59,6 +60,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Recompute(arguments) => runtime()?.block_on(recompute::run(&arguments)),
         Command::Report(arguments) => runtime()?.block_on(report::run(&arguments)),
         Command::Query(arguments) => runtime()?.block_on(query::run(&arguments)),
+        Command::Privacy { command: PrivacyCommand::Report(arguments) } => runtime()?.block_on(privacy::run(&arguments)),
         Command::Journal { command: JournalCommand::Inspect(at) } => journal_command::inspect(at.config.as_deref()),
         Command::Journal { command: JournalCommand::Verify(at) } => journal_command::verify(at.config.as_deref()),
     }

@@ -38,13 +38,24 @@ pub(crate) const PRESENCE_REFUSED_TOTAL: &str = "footfall_presence_refused_total
 /// Clients with something to publish.
 pub(crate) const PRESENCE_PENDING: &str = "footfall_presence_pending";
 
+/// Keys of ended epochs that were destroyed.
+pub(crate) const KEYS_DESTROYED_TOTAL: &str = "footfall_keys_destroyed_total";
+/// Keys of epochs whose files could not be written or destroyed.
+pub(crate) const KEY_ERRORS_TOTAL: &str = "footfall_key_errors_total";
+/// Rows that have lost their client.
+pub(crate) const ROWS_FORGOTTEN_TOTAL: &str = "footfall_rows_forgotten_total";
+
 /// Lines of the log that nobody took.
 pub(crate) const LOG_DROPPED_LINES_TOTAL: &str = "footfall_log_dropped_lines_total";
 
 /// All of them, for registration and for docs/metrics.md.
 pub(crate) const ALL: &[Described] = &[
     (OBSERVATIONS_TOTAL, "counter", "Observations by `outcome`: `written`, `repeat`, `late` (written, and too late to count in presence), `discarded`."),
-    (OBSERVATIONS_DISCARDED_TOTAL, "counter", "Discarded observations by `reason`: `future`, `scale`, `mac`, `time`, `poison`."),
+    (
+        OBSERVATIONS_DISCARDED_TOTAL,
+        "counter",
+        "Discarded observations by `reason`: `future`, `scale`, `mac`, `time`, `poison`, `epoch` (its key is destroyed).",
+    ),
     (STORE_COMMIT_SECONDS, "histogram", "Seconds one transaction took, from its first statement to the answer of COMMIT."),
     (STORE_COMMIT_ROWS, "histogram", "Rows of all kinds in one transaction."),
     (STORE_LAG_SECONDS, "gauge", "Age of the oldest answered post that the store does not have yet."),
@@ -56,6 +67,9 @@ pub(crate) const ALL: &[Described] = &[
     (ACCOUNTING_MISMATCH, "gauge", "Observations told less observations with an outcome, whenever all is applied. Must be zero."),
     (REPEAT_FILTER_BYTES, "gauge", "Bytes of the repeat filter."),
     (KNOWN_FACTS_BYTES, "gauge", "Bytes held for what the store is known to say of clients and access points; 200 MB at most."),
+    (KEYS_DESTROYED_TOTAL, "counter", "Keys of epochs that were destroyed when their time was over."),
+    (KEY_ERRORS_TOTAL, "counter", "Times that a key whose time was over could not be destroyed. Must be zero."),
+    (ROWS_FORGOTTEN_TOTAL, "counter", "Rows of ended epochs that were deleted or lost their client."),
     (PRESENCE_BYTES, "gauge", "Bytes held for presence; `presence.memory` at most, but for what is being published."),
     (PRESENCE_CLIENTS, "gauge", "Clients held for presence, once per profile; footfall_presence_bytes over it is what one takes."),
     (PRESENCE_REFUSED_TOTAL, "counter", "Rows of presence that the database refused and that are missing until `footfall recompute`. Must be zero."),

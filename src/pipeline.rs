@@ -5,13 +5,14 @@
 //! while the last commit was in flight, up to a limit of rows; there is no linger. It is folded in that time, too ([`gather`]).
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use analytics::presence;
 use analytics::presence::engine::Engine;
 use store::batch::Batch;
 use store::client::Pseudonyms;
+use store::epoch::Ring;
 use store::group::{self, Fold, Group, Keep, ObservationRow};
 use store::journal::Journal;
 use store::position::Position;
@@ -22,6 +23,7 @@ use tokio::sync::watch;
 
 mod backoff;
 mod commit;
+mod epochs;
 mod gather;
 mod report;
 mod source;
@@ -30,6 +32,7 @@ mod tests;
 
 use backoff::Backoff;
 use commit::Step;
+use epochs::Epochs;
 use gather::{Gather, Hand};
 pub(crate) use report::Report;
 use source::Source;
@@ -37,12 +40,15 @@ use source::Source;
 /// What a pipeline is made from.
 pub(crate) struct Settings {
     pub(crate) pseudonyms: Pseudonyms,
+    /// The keys that the pseudonyms are made with, where they are those of epochs.
+    pub(crate) ring: Option<Arc<Mutex<Ring>>>,
     pub(crate) keep: Keep,
     pub(crate) presence: presence::engine::Settings,
     /// The names of the receivers whose posts come this way: others in the store are another process's.
     pub(crate) receivers: Vec<String>,
     pub(crate) rows_max: usize,
     pub(crate) retention: Duration,
+    pub(crate) keep_quarantine: Duration,
     pub(crate) keep_presence: store::presence::Keep,
     pub(crate) now_ms: fn() -> i64,
     /// The key of the repeat filter: random, of this process alone.
@@ -79,7 +85,10 @@ pub(crate) struct Pipeline<S> {
     /// The group that is being written.
     hand: Hand,
     rules: Rules,
+    /// None where one key names clients for good.
+    epochs: Option<Epochs>,
     retention: Duration,
+    keep_quarantine: Duration,
     keep_presence: store::presence::Keep,
     now_ms: fn() -> i64,
     report: Arc<Report>,
@@ -94,7 +103,7 @@ pub(crate) struct Pipeline<S> {
 impl<S: Store> Pipeline<S> {
     /// A pipeline that has not touched its store yet.
     pub(crate) fn new(store: S, journal: Arc<Journal>, quarantine: Quarantine, settings: Settings, report: Arc<Report>, stop: watch::Receiver<bool>) -> Self {
-        let Settings { pseudonyms, keep, presence, receivers, rows_max, retention, keep_presence, now_ms, filter_key, reuse } = settings;
+        let Settings { pseudonyms, ring, keep, presence, receivers, rows_max, retention, keep_quarantine, keep_presence, now_ms, filter_key, reuse } = settings;
         let rules = Rules { pseudonyms, keep, presence, receivers, filter_key };
         let source = Source::new(Arc::clone(&journal));
         Self {
@@ -104,7 +113,9 @@ impl<S: Store> Pipeline<S> {
             gather: Gather::new(source, rules.fold(), rules.engine(), rows_max, reuse, Arc::clone(&report)),
             hand: Hand::default(),
             rules,
+            epochs: ring.map(Epochs::new),
             retention,
+            keep_quarantine,
             keep_presence,
             now_ms,
             report,
@@ -186,6 +197,15 @@ impl<S: Store> Pipeline<S> {
             );
             return Err(WriteError::new(Class::Schema, message));
         }
+        let lasts = |days: Option<i64>| days.map_or_else(|| "for good".to_owned(), |days| format!("for {days} days"));
+        if let Some(scope) = stored.scopes.iter().find(|scope| stored.unpublished_since.is_some() && scope.lasts_days != rules.presence.lasting.lasts_days()) {
+            let message = format!(
+                "privacy.mode has changed, and observations of the old mode (identities last {}, now {}) are not in the rows of presence yet: start footfall                  once more with the old mode and stop it with SIGTERM when it is idle, then change the mode",
+                lasts(scope.lasts_days),
+                lasts(rules.presence.lasting.lasts_days())
+            );
+            return Err(WriteError::new(Class::Schema, message));
+        }
         // What was not published yet is taken in again, from the rows themselves.
         let unpublished = stored.unpublished_since.unwrap_or(i64::MAX);
         let take_in = |recent: &Group| {
@@ -219,7 +239,11 @@ impl<S: Store> Pipeline<S> {
     /// Applies groups until something ends it.
     async fn drain(&mut self) -> Drained {
         loop {
-            let more_to_tidy = self.maintain().await;
+            let more_to_forget = match self.end_epochs().await {
+                ControlFlow::Continue(more) => more,
+                ControlFlow::Break(ended) => return ended,
+            };
+            let more_to_tidy = self.maintain().await || more_to_forget;
             if self.stopping() {
                 return Drained::Stopped;
             }
@@ -249,7 +273,7 @@ impl<S: Store> Pipeline<S> {
                 return ended;
             }
             if let Err(error) = gathered
-                && self.trouble(&WriteError::new(Class::Retry, format!("read the journal back: {error}"))).await.is_break()
+                && self.trouble(&WriteError::new(Class::Retry, format!("take posts in from the journal: {error}"))).await.is_break()
             {
                 return Drained::Stopped;
             }
@@ -302,6 +326,12 @@ impl<S: Store> Pipeline<S> {
     }
 
     async fn tend_store(&mut self, now: i64) -> Result<Maintained, WriteError> {
+        let keep_ms = i64::try_from(self.keep_quarantine.as_millis()).unwrap_or(i64::MAX);
+        match self.quarantine.remove_before(now.saturating_sub(keep_ms)) {
+            Ok(0) => {}
+            Ok(files) => tracing::info!(files, "what stood in quarantine for longer than retention.quarantine is removed"),
+            Err(error) => tracing::warn!(error = %error, "the quarantine cannot be cleaned: make its directory readable and writable"),
+        }
         let done = self.store.maintain(now, self.retention).await?;
         let more = self.store.tend(now, &self.keep_presence).await?;
         Ok(Maintained { more: done.more || more, ..done })
@@ -335,6 +365,9 @@ impl<S: Store> Pipeline<S> {
     fn rewind(&mut self, position: Position) {
         tracing::warn!(from = %self.report.cursor(), to = %position, "the store was set back; what came after is applied again from the journal");
         self.gather.begin_anew(self.rules.fold(), self.rules.engine());
+        if let Some(epochs) = &mut self.epochs {
+            epochs.look_again();
+        }
         self.cursor = None;
     }
 

@@ -59,12 +59,13 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let wrong = |(key, what, remedy): (String, String, &str)| Failure::new(Code::Usage, format!("{key}: {what}; {remedy}"));
     let settings = config.presence_settings(keys::born_at(&config)).map_err(wrong)?;
+    let gone_until = keys::look_at_ring(&config)?.and_then(|ring| ring.gone_until());
     let profiles = match &arguments.profile {
         Some(name) => vec![config.profile(name.split('@').next().unwrap_or(name), "--profile").map_err(wrong)?],
         None => settings.profiles.clone(),
     };
     for profile in profiles {
-        Recompute::new(&config, &settings, profile, arguments.from, today).run().await?;
+        Recompute::new(&config, &settings, profile, arguments.from, today, gone_until)?.run().await?;
     }
     Ok(())
 }
@@ -76,14 +77,23 @@ struct Recompute<'a> {
     settings: Settings,
     job: Job,
     from: Date,
+    /// Up to where observations are gone with their keys.
+    gone_until: Option<i64>,
 }
 
 impl<'a> Recompute<'a> {
-    fn new(config: &'a Config, settings: &Settings, profile: Profile, from: Date, today: Date) -> Self {
+    fn new(config: &'a Config, settings: &Settings, profile: Profile, from: Date, today: Date, gone_until: Option<i64>) -> Result<Self, Failure> {
         // Rows that what comes late may still change stand on what is known of clients, which is made anew.
         let reach = profile.allowed_lateness_s + profile.max_visit_s + profile.gap_s;
         let changeable = today.checked_sub((reach / DAY_S + 2).days()).unwrap_or(from);
-        let from = from.min(changeable);
+        let from = match gone_until {
+            None => from.min(changeable),
+            // Nothing can change rows of an epoch whose key is destroyed, and nothing of it is stored.
+            Some(until) => {
+                check_ended(settings, from, until)?;
+                from.min(changeable.max(first_whole_day(settings, until)))
+            }
+        };
         let mut made_by = DefaultHasher::new();
         format!("{profile:?} {:?} {:?}", settings.sites, settings.time_zone).hash(&mut made_by);
         let job = Job {
@@ -94,7 +104,7 @@ impl<'a> Recompute<'a> {
             committed_ms: 0,
         };
         let settings = Settings { profiles: vec![profile.clone()], rebuilding: true, ..settings.clone() };
-        Self { config, profile, settings, job, from }
+        Ok(Self { config, profile, settings, job, from, gone_until })
     }
 
     async fn run(mut self) -> Result<(), Failure> {
@@ -133,7 +143,8 @@ impl<'a> Recompute<'a> {
         let keep = self.config.retention.observations;
         let horizon = (now_ms().div_euclid(1_000) - i64::try_from(keep.0.as_secs()).unwrap_or(i64::MAX)).div_euclid(DAY_S) * DAY_S;
         let has_dropped = oldest_ms.div_euclid(1_000) < horizon + 2 * DAY_S;
-        if !has_dropped || since >= horizon {
+        // Those of ended epochs went all at once, and nothing of the later ones rests on them.
+        if self.gone_until.is_some_and(|until| until >= horizon) || !has_dropped || since >= horizon {
             return Ok(());
         }
         let earliest = jiff::Timestamp::from_second(horizon + ZONES_S + self.profile.max_visit_s + self.profile.gap_s + DAY_S);
@@ -181,6 +192,7 @@ impl<'a> Recompute<'a> {
             if committed.elapsed() >= COMMIT_EVERY {
                 let changes = self.publish(writer, engine, false).await.map_err(said)?;
                 writer.open(false).await.map_err(said)?;
+                self.check_job(writer).await.map_err(said)?;
                 writer.write_presence(&changes).await.map_err(said)?;
                 writer.run(Step::Reach(&self.job, changes.unpublished_since.unwrap_or(last))).await.map_err(said)?;
                 writer.commit().await.map_err(said)?;
@@ -191,6 +203,15 @@ impl<'a> Recompute<'a> {
         let read = reading.join().map_err(|_| Failure::new(Code::Software, "reading the observations has ended by a defect"))?;
         read.map_err(said)?;
         Ok(told)
+    }
+
+    /// An epoch that has ended meanwhile has taken with it what was read.
+    async fn check_job(&self, writer: &mut Database) -> Result<(), WriteError> {
+        let found = writer.found(&self.job.profile).await?;
+        if found.is_some_and(|found| (found.from_day, found.made_by) == (self.job.from_day.clone(), self.job.made_by.clone())) {
+            return Ok(());
+        }
+        Err(WriteError::new(Class::Retry, "another one has begun, or the key of an epoch was destroyed meanwhile; nothing was changed: run it again"))
     }
 
     /// What is due, or all of it, as rows.
@@ -215,6 +236,7 @@ impl<'a> Recompute<'a> {
     /// Takes in what came meanwhile, while nobody else can write, and puts the new rows in the place of the old ones.
     async fn finish(&self, writer: &mut Database, engine: &mut Engine) -> Result<(), WriteError> {
         writer.open(true).await?;
+        self.check_job(writer).await?;
         let mut take_in = |group: &Group| {
             engine.absorb(group, &group.observations);
             engine.next_group();
@@ -242,6 +264,29 @@ impl<'a> Recompute<'a> {
         let replaced = |site: String| Replaced { from: start(&site, self.from), definition: engine.definition_of(&site, &self.profile), site };
         Ok(sites.into_iter().map(replaced).collect())
     }
+}
+
+/// The first day that is whole for all sites after what is gone.
+fn first_whole_day(settings: &Settings, until: i64) -> Date {
+    let zones = settings.sites.iter().map(|site| &site.time_zone).chain([&settings.time_zone]);
+    let at = jiff::Timestamp::from_second(until - 1).unwrap_or_default();
+    let days = zones.filter_map(|zone| at.to_zoned(zone.clone()).date().tomorrow().ok());
+    days.max().unwrap_or(Date::MAX)
+}
+
+fn check_ended(settings: &Settings, from: Date, until: i64) -> Result<(), Failure> {
+    let earliest = first_whole_day(settings, until);
+    if from >= earliest {
+        return Ok(());
+    }
+    let until = jiff::Timestamp::from_second(until).unwrap_or_default();
+    Err(Failure::new(
+        Code::Usage,
+        format!(
+            "--from {from}: with this privacy.mode what was observed before {until} is gone with its keys, and its rows stay as they are; days from {earliest} on can \
+             be made anew. A profile or a site under another name begins anew at once"
+        ),
+    ))
 }
 
 type Reading = (Receiver<Group>, JoinHandle<Result<(), WriteError>>);

@@ -13,7 +13,6 @@ use ingest::server;
 use ingest::wire::Secret;
 use metrics_exporter_prometheus::PrometheusHandle;
 use rustix::process::{Resource, Rlimit, setrlimit};
-use store::client::Pseudonyms;
 use store::database::Database;
 use store::group::Keep;
 use store::journal::{self, Journal, OpenError};
@@ -25,7 +24,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::admin::{self, Admin};
 use crate::clock::now_ms;
-use crate::config::{Clients, Config, Personal};
+use crate::config::{Config, Personal};
 use crate::failure::{Code, Failure};
 use crate::keys::Keys;
 use crate::log::{Dropped, Log};
@@ -200,15 +199,14 @@ fn pipeline_settings(config: &Config, keys: &Keys, ingress: &Arc<Ingress<Arc<Jou
     let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, ..] = *filter_key.bytes();
     let keeps = |fact: Personal| config.privacy.keep.contains(&fact);
     Ok(Settings {
-        pseudonyms: match config.privacy.clients {
-            Clients::Pseudonym => Pseudonyms::Keyed(keys.client.clone()),
-            Clients::Plain => Pseudonyms::Plain,
-        },
+        pseudonyms: keys.clients.clone(),
+        ring: keys.ring.clone(),
         keep: Keep { ip: keeps(Personal::Ip), hostname: keeps(Personal::Hostname), user: keeps(Personal::User), device_name: keeps(Personal::DeviceName) },
         presence: config.presence_settings(keys.born_at).map_err(|(key, what, remedy)| Failure::new(Code::Usage, format!("{key}: {what}; {remedy}")))?,
         receivers: config.receiver.iter().map(|receiver| receiver.name.clone()).collect(),
         rows_max: config.pipeline.rows,
         retention: config.retention.observations.0,
+        keep_quarantine: config.retention.quarantine.0,
         keep_presence: config.retention.presence(config.presence.allowed_lateness),
         now_ms,
         filter_key: (u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes([i, j, k, l, m, n, o, p])),

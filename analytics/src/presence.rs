@@ -8,6 +8,7 @@
 pub mod calendar;
 pub mod cell;
 pub mod engine;
+pub mod epoch;
 pub mod evaluate;
 pub mod profile;
 mod publish;

@@ -12,8 +12,11 @@ CREATE TABLE presence_scope (
     allowed_lateness_s integer NOT NULL,
     max_visit_s integer NOT NULL,
     present_s integer NOT NULL,
+    loyalty_days integer NOT NULL,
+    lasts_days integer,
     definition text NOT NULL,
     final_until timestamptz,
+    ended_until timestamptz,
     UNIQUE (profile, site)
 );
 COMMENT ON TABLE presence_scope IS 'One profile at one site: what its rows were made by, and how far they have come.';
@@ -28,8 +31,11 @@ COMMENT ON COLUMN presence_scope.gap_s IS 'Longest silence within a session, in 
 COMMENT ON COLUMN presence_scope.allowed_lateness_s IS 'How late an observation may come, in seconds.';
 COMMENT ON COLUMN presence_scope.max_visit_s IS 'Longest visit, in seconds.';
 COMMENT ON COLUMN presence_scope.present_s IS 'How old the end of a session may be in the view now, in seconds.';
+COMMENT ON COLUMN presence_scope.loyalty_days IS 'How many days back a client is looked for to tell whether it returns.';
+COMMENT ON COLUMN presence_scope.lasts_days IS 'For how many days a client keeps its pseudonym; null when for good.';
 COMMENT ON COLUMN presence_scope.definition IS 'Hash of all that the rows depend on beside the observations.';
 COMMENT ON COLUMN presence_scope.final_until IS 'Windows that end before it cannot change any more; null when none is known to be so.';
+COMMENT ON COLUMN presence_scope.ended_until IS 'The keys of all epochs before it are destroyed, so that nothing of then can come any more; null when there were none.';
 
 CREATE TABLE presence_zone (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -62,7 +68,7 @@ CREATE TABLE presence_session (
 COMMENT ON TABLE presence_session IS 'Visits and bounces; people read the view visits. Fixtures have no row.';
 COMMENT ON COLUMN presence_session.scope IS 'Profile and site, in presence_scope.';
 COMMENT ON COLUMN presence_session.started_at IS 'First entering observation.';
-COMMENT ON COLUMN presence_session.client IS 'The client: a 64-bit pseudonym, or its address when the high 16 bits are zero.';
+COMMENT ON COLUMN presence_session.client IS 'The client: a 64-bit pseudonym, or its address when the high 16 bits are zero; a number of the visit alone when they are 1, once the key of its epoch is destroyed.';
 COMMENT ON COLUMN presence_session.visit_high IS 'First half of the visit''s id.';
 COMMENT ON COLUMN presence_session.visit_low IS 'Second half of the visit''s id.';
 COMMENT ON COLUMN presence_session.ended_at IS 'Last qualifying observation.';
@@ -258,3 +264,24 @@ COMMENT ON COLUMN presence_record.client IS 'The client: a 64-bit pseudonym, or 
 COMMENT ON COLUMN presence_record.last_at IS 'When it was observed last.';
 COMMENT ON COLUMN presence_record.body IS 'Minutes and access points, as the engine packs them.';
 CREATE INDEX presence_record_last ON presence_record (last_at);
+
+CREATE TABLE heard_count (
+    started_at timestamptz NOT NULL,
+    ended_at timestamptz NOT NULL,
+    receiver integer NOT NULL,
+    network integer NOT NULL,
+    ap bigint NOT NULL,
+    radio smallint NOT NULL,
+    devices bigint NOT NULL,
+    connected bigint NOT NULL,
+    PRIMARY KEY (started_at, receiver, network, ap, radio)
+);
+COMMENT ON TABLE heard_count IS 'What is kept of an epoch with privacy.mode = anonymous; people read the view heard.';
+COMMENT ON COLUMN heard_count.started_at IS 'When the epoch began.';
+COMMENT ON COLUMN heard_count.ended_at IS 'When it ended.';
+COMMENT ON COLUMN heard_count.receiver IS 'Name of the receiver, in dictionary.';
+COMMENT ON COLUMN heard_count.network IS 'Id of the Meraki network, in dictionary; 0 in Scanning API v2, which does not tell it.';
+COMMENT ON COLUMN heard_count.ap IS 'Address of the access point as a 48-bit number; -1 for all of them together.';
+COMMENT ON COLUMN heard_count.radio IS '0 Wi-Fi, 1 Bluetooth Low Energy.';
+COMMENT ON COLUMN heard_count.devices IS 'Distinct clients that were heard in the epoch.';
+COMMENT ON COLUMN heard_count.connected IS 'Of them, those that were connected.';

@@ -5,7 +5,7 @@ SELECT
     lpad(to_hex(s.visit_high), 16, '0') || lpad(to_hex(s.visit_low), 16, '0') AS visit_id,
     c.profile,
     c.site,
-    CASE WHEN s.client >> 48 = 0 THEN lpad(to_hex(s.client), 12, '0')::macaddr::text ELSE lpad(to_hex(s.client), 16, '0') END AS client,
+    CASE s.client >> 48 WHEN 0 THEN lpad(to_hex(s.client), 12, '0')::macaddr::text WHEN 1 THEN NULL ELSE lpad(to_hex(s.client), 16, '0') END AS client,
     s.started_at,
     s.ended_at,
     extract(epoch FROM s.ended_at - s.started_at)::bigint AS dwell_s,
@@ -14,7 +14,7 @@ SELECT
     CASE s.identity WHEN 0 THEN 'global' WHEN 1 THEN 'local_assoc' ELSE 'local_unassoc' END AS identity,
     s.is_returning,
     CASE s.cut WHEN 1 THEN 'start' WHEN 2 THEN 'end' WHEN 3 THEN 'both' END AS cut,
-    c.watermark > s.ended_at + (c.gap_s + c.allowed_lateness_s) * interval '1 second' AS final,
+    c.watermark > s.ended_at + (c.gap_s + c.allowed_lateness_s) * interval '1 second' OR s.ended_at < coalesce(c.ended_until, '-infinity') AS final,
     s.rev
 FROM presence_session s
 JOIN presence_scope c ON c.id = s.scope AND c.is_shown
@@ -23,7 +23,7 @@ COMMENT ON VIEW visits IS 'Visits: sessions long enough, and observed in enough 
 COMMENT ON COLUMN visits.visit_id IS 'First 128 bits of a hash of profile, site, client and start, in hexadecimal.';
 COMMENT ON COLUMN visits.profile IS 'Profile with its version.';
 COMMENT ON COLUMN visits.site IS 'Site.';
-COMMENT ON COLUMN visits.client IS 'Pseudonym of 16 hexadecimal digits, or the address when clients are kept plain.';
+COMMENT ON COLUMN visits.client IS 'Pseudonym of 16 hexadecimal digits, or the address when clients are kept plain; null once the key of its epoch is destroyed.';
 COMMENT ON COLUMN visits.started_at IS 'First entering observation.';
 COMMENT ON COLUMN visits.ended_at IS 'Last qualifying observation.';
 COMMENT ON COLUMN visits.dwell_s IS 'Length in seconds.';
@@ -110,6 +110,7 @@ SELECT
     n.new_visitors,
     n.returning_visitors,
     n.unknown_visitors,
+    CASE WHEN n.known > 0 THEN NULL WHEN c.lasts_days < c.loyalty_days THEN 'identity_epoch' WHEN n.visits = 0 THEN 'no_visits' ELSE 'key_birth' END AS return_reason,
     CASE WHEN least(n.closes_at, c.watermark) > n.opens_at THEN least(1.0, coalesce(m.minutes, 0) / ((extract(epoch FROM least(n.closes_at, c.watermark) - n.opens_at)::bigint) / 60.0)) END::float8 AS coverage,
     coalesce(n.closes_at <= c.final_until, false) AS final,
     c.watermark AS data_until
@@ -146,6 +147,7 @@ COMMENT ON COLUMN hourly.capture_rate_global IS 'Capture_rate of makers'' addres
 COMMENT ON COLUMN hourly.new_visitors IS 'Visitors whose first visit in the window was new.';
 COMMENT ON COLUMN hourly.returning_visitors IS 'Visitors whose first visit in the window was returning.';
 COMMENT ON COLUMN hourly.unknown_visitors IS 'Visitors of whom that cannot be known.';
+COMMENT ON COLUMN hourly.return_reason IS 'Why return_rate is null: identity_epoch, pseudonyms last for fewer days than are looked back; key_birth, the key is younger than that; no_visits.';
 COMMENT ON COLUMN hourly.coverage IS 'Minutes with a post of the site, of those up to data_until.';
 COMMENT ON COLUMN hourly.final IS 'Whether nothing can change it any more.';
 COMMENT ON COLUMN hourly.data_until IS 'Up to where everything is told.';
@@ -179,6 +181,7 @@ SELECT
     n.new_visitors,
     n.returning_visitors,
     n.unknown_visitors,
+    CASE WHEN n.known > 0 THEN NULL WHEN c.lasts_days < c.loyalty_days THEN 'identity_epoch' WHEN n.visits = 0 THEN 'no_visits' ELSE 'key_birth' END AS return_reason,
     CASE WHEN least(n.closes_at, c.watermark) > n.opens_at THEN least(1.0, coalesce(m.minutes, 0) / ((extract(epoch FROM least(n.closes_at, c.watermark) - n.opens_at)::bigint) / 60.0)) END::float8 AS coverage,
     coalesce(n.closes_at <= c.final_until, false) AS final,
     c.watermark AS data_until
@@ -215,6 +218,7 @@ COMMENT ON COLUMN daily.capture_rate_global IS 'Capture_rate of makers'' address
 COMMENT ON COLUMN daily.new_visitors IS 'Visitors whose first visit in the window was new.';
 COMMENT ON COLUMN daily.returning_visitors IS 'Visitors whose first visit in the window was returning.';
 COMMENT ON COLUMN daily.unknown_visitors IS 'Visitors of whom that cannot be known.';
+COMMENT ON COLUMN daily.return_reason IS 'Why return_rate is null: identity_epoch, pseudonyms last for fewer days than are looked back; key_birth, the key is younger than that; no_visits.';
 COMMENT ON COLUMN daily.coverage IS 'Minutes with a post of the site, of those up to data_until.';
 COMMENT ON COLUMN daily.final IS 'Whether nothing can change it any more.';
 COMMENT ON COLUMN daily.data_until IS 'Up to where everything is told.';
@@ -288,3 +292,26 @@ COMMENT ON COLUMN now.place IS 'Site, address of the access point of the last st
 COMMENT ON COLUMN now.devices IS 'Clients whose latest session ended less than present_s before data_until.';
 COMMENT ON COLUMN now.connected IS 'Of them, those connected during it.';
 COMMENT ON COLUMN now.data_until IS 'Up to where everything is told.';
+
+CREATE VIEW heard AS
+SELECT
+    r.value AS receiver,
+    n.value AS network,
+    CASE WHEN h.ap >= 0 THEN lpad(to_hex(h.ap), 12, '0')::macaddr::text END AS ap,
+    CASE h.radio WHEN 0 THEN 'wifi' ELSE 'ble' END AS radio,
+    h.started_at,
+    h.ended_at,
+    h.devices,
+    h.connected
+FROM heard_count h
+JOIN dictionary r ON r.id = h.receiver
+LEFT JOIN dictionary n ON n.id = h.network;
+COMMENT ON VIEW heard IS 'With privacy.mode = anonymous: how many devices were heard in ten minutes. Never added over rows: a device is another one in each.';
+COMMENT ON COLUMN heard.receiver IS 'Receiver that took the posts.';
+COMMENT ON COLUMN heard.network IS 'Id of the Meraki network; null in v2.';
+COMMENT ON COLUMN heard.ap IS 'Address of the access point; null for all of them together.';
+COMMENT ON COLUMN heard.radio IS 'wifi or ble.';
+COMMENT ON COLUMN heard.started_at IS 'When the ten minutes began.';
+COMMENT ON COLUMN heard.ended_at IS 'When they ended.';
+COMMENT ON COLUMN heard.devices IS 'Distinct clients that were heard.';
+COMMENT ON COLUMN heard.connected IS 'Of them, those that were connected.';

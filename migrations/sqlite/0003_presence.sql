@@ -14,8 +14,11 @@ CREATE TABLE presence_scope (
     allowed_lateness_s INTEGER NOT NULL, -- how late an observation may come, in seconds
     max_visit_s INTEGER NOT NULL, -- longest visit, in seconds
     present_s INTEGER NOT NULL, -- how old the end of a session may be in the view now, in seconds
+    loyalty_days INTEGER NOT NULL, -- how many days back a client is looked for to tell whether it returns
+    lasts_days INTEGER, -- for how many days a client keeps its pseudonym; null when for good
     definition TEXT NOT NULL, -- hash of all that the rows depend on beside the observations
     final_until INTEGER, -- windows that end before it cannot change any more; null when none is known to be so
+    ended_until INTEGER, -- the keys of all epochs before it are destroyed, so that nothing of then can come any more; null when there were none
     UNIQUE (profile, site)
 ) STRICT;
 
@@ -30,7 +33,7 @@ CREATE TABLE presence_session (
     -- Visits and bounces; people read the view visits. Fixtures have no row.
     scope INTEGER NOT NULL, -- profile and site, in presence_scope
     started_at INTEGER NOT NULL, -- first entering observation
-    client INTEGER NOT NULL, -- the client: a 64-bit pseudonym, or its address when the high 16 bits are zero
+    client INTEGER NOT NULL, -- the client: a 64-bit pseudonym, or its address when the high 16 bits are zero; a number of the visit alone when they are 1, once the key of its epoch is destroyed
     visit_high INTEGER NOT NULL, -- first half of the visit's id
     visit_low INTEGER NOT NULL, -- second half of the visit's id
     ended_at INTEGER NOT NULL, -- last qualifying observation
@@ -171,3 +174,16 @@ CREATE TABLE presence_record (
     PRIMARY KEY (scope, client)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX presence_record_last ON presence_record (last_at);
+
+CREATE TABLE heard_count (
+    -- What is kept of an epoch with privacy.mode = anonymous; people read the view heard.
+    started_at INTEGER NOT NULL, -- when the epoch began
+    ended_at INTEGER NOT NULL, -- when it ended
+    receiver INTEGER NOT NULL, -- name of the receiver, in dictionary
+    network INTEGER NOT NULL, -- id of the Meraki network, in dictionary; 0 in Scanning API v2, which does not tell it
+    ap INTEGER NOT NULL, -- address of the access point as a 48-bit number; -1 for all of them together
+    radio INTEGER NOT NULL, -- 0 Wi-Fi, 1 Bluetooth Low Energy
+    devices INTEGER NOT NULL, -- distinct clients that were heard in the epoch
+    connected INTEGER NOT NULL, -- of them, those that were connected
+    PRIMARY KEY (started_at, receiver, network, ap, radio)
+) STRICT, WITHOUT ROWID;

@@ -7,7 +7,7 @@ SELECT
     printf('%016x%016x', s.visit_high, s.visit_low) AS visit_id, -- first 128 bits of a hash of profile, site, client and start, in hexadecimal
     c.profile AS profile, -- profile with its version
     c.site AS site, -- site
-    CASE WHEN s.client >> 48 = 0 THEN printf('%02x:%02x:%02x:%02x:%02x:%02x', s.client >> 40, s.client >> 32 & 255, s.client >> 24 & 255, s.client >> 16 & 255, s.client >> 8 & 255, s.client & 255) ELSE printf('%016x', s.client) END AS client, -- pseudonym of 16 hexadecimal digits, or the address when clients are kept plain
+    CASE s.client >> 48 WHEN 0 THEN printf('%02x:%02x:%02x:%02x:%02x:%02x', s.client >> 40, s.client >> 32 & 255, s.client >> 24 & 255, s.client >> 16 & 255, s.client >> 8 & 255, s.client & 255) WHEN 1 THEN NULL ELSE printf('%016x', s.client) END AS client, -- pseudonym of 16 hexadecimal digits, or the address when clients are kept plain; null once the key of its epoch is destroyed
     strftime('%Y-%m-%dT%H:%M:%SZ', s.started_at, 'unixepoch') AS started_at, -- first entering observation
     strftime('%Y-%m-%dT%H:%M:%SZ', s.ended_at, 'unixepoch') AS ended_at, -- last qualifying observation
     s.ended_at - s.started_at AS dwell_s, -- length in seconds
@@ -16,7 +16,7 @@ SELECT
     CASE s.identity WHEN 0 THEN 'global' WHEN 1 THEN 'local_assoc' ELSE 'local_unassoc' END AS identity, -- global, local_assoc, or local_unassoc, which no count counts
     s.is_returning AS is_returning, -- whether the client visited on an earlier day; null where that cannot be known
     CASE s.cut WHEN 1 THEN 'start' WHEN 2 THEN 'end' WHEN 3 THEN 'both' END AS cut, -- ends that a change of pseudonym keys cut; null when none
-    c.watermark > s.ended_at + (c.gap_s + c.allowed_lateness_s) AS final, -- whether nothing can change it any more
+    c.watermark > s.ended_at + (c.gap_s + c.allowed_lateness_s) OR s.ended_at < coalesce(c.ended_until, s.ended_at) AS final, -- whether nothing can change it any more
     s.rev AS rev -- how often it was written
 FROM presence_session s
 JOIN presence_scope c ON c.id = s.scope AND c.is_shown
@@ -83,6 +83,7 @@ SELECT
     n.new_visitors AS new_visitors, -- visitors whose first visit in the window was new
     n.returning_visitors AS returning_visitors, -- visitors whose first visit in the window was returning
     n.unknown_visitors AS unknown_visitors, -- visitors of whom that cannot be known
+    CASE WHEN n.known > 0 THEN NULL WHEN c.lasts_days < c.loyalty_days THEN 'identity_epoch' WHEN n.visits = 0 THEN 'no_visits' ELSE 'key_birth' END AS return_reason, -- why return_rate is null: identity_epoch, pseudonyms last for fewer days than are looked back; key_birth, the key is younger than that; no_visits
     CASE WHEN min(n.closes_at, c.watermark) > n.opens_at THEN min(1.0, coalesce(m.minutes, 0) / ((min(n.closes_at, c.watermark) - n.opens_at) / 60.0)) END AS coverage, -- minutes with a post of the site, of those up to data_until
     coalesce(n.closes_at <= c.final_until, 0) AS final, -- whether nothing can change it any more
     strftime('%Y-%m-%dT%H:%M:%SZ', c.watermark, 'unixepoch') AS data_until -- up to where everything is told
@@ -122,6 +123,7 @@ SELECT
     n.new_visitors AS new_visitors, -- visitors whose first visit in the window was new
     n.returning_visitors AS returning_visitors, -- visitors whose first visit in the window was returning
     n.unknown_visitors AS unknown_visitors, -- visitors of whom that cannot be known
+    CASE WHEN n.known > 0 THEN NULL WHEN c.lasts_days < c.loyalty_days THEN 'identity_epoch' WHEN n.visits = 0 THEN 'no_visits' ELSE 'key_birth' END AS return_reason, -- why return_rate is null: identity_epoch, pseudonyms last for fewer days than are looked back; key_birth, the key is younger than that; no_visits
     CASE WHEN min(n.closes_at, c.watermark) > n.opens_at THEN min(1.0, coalesce(m.minutes, 0) / ((min(n.closes_at, c.watermark) - n.opens_at) / 60.0)) END AS coverage, -- minutes with a post of the site, of those up to data_until
     coalesce(n.closes_at <= c.final_until, 0) AS final, -- whether nothing can change it any more
     strftime('%Y-%m-%dT%H:%M:%SZ', c.watermark, 'unixepoch') AS data_until -- up to where everything is told
@@ -187,3 +189,18 @@ JOIN presence_zone z ON z.id = m.zone
 WHERE c.is_main AND s.scope = c.id AND s.ended_at > c.watermark + -c.present_s AND s.identity < 2
   AND NOT EXISTS (SELECT 1 FROM presence_session l WHERE l.scope = s.scope AND l.client = s.client AND l.ended_at > s.ended_at AND l.started_at > s.started_at) AND s.last_kind = 1
 GROUP BY c.id, z.id;
+
+CREATE VIEW heard AS
+-- With privacy.mode = anonymous: how many devices were heard in ten minutes. Never added over rows: a device is another one in each.
+SELECT
+    r.value AS receiver, -- receiver that took the posts
+    n.value AS network, -- id of the Meraki network; null in v2
+    CASE WHEN h.ap >= 0 THEN printf('%02x:%02x:%02x:%02x:%02x:%02x', h.ap >> 40, h.ap >> 32 & 255, h.ap >> 24 & 255, h.ap >> 16 & 255, h.ap >> 8 & 255, h.ap & 255) END AS ap, -- address of the access point; null for all of them together
+    CASE h.radio WHEN 0 THEN 'wifi' ELSE 'ble' END AS radio, -- wifi or ble
+    strftime('%Y-%m-%dT%H:%M:%SZ', h.started_at, 'unixepoch') AS started_at, -- when the ten minutes began
+    strftime('%Y-%m-%dT%H:%M:%SZ', h.ended_at, 'unixepoch') AS ended_at, -- when they ended
+    h.devices AS devices, -- distinct clients that were heard
+    h.connected AS connected -- of them, those that were connected
+FROM heard_count h
+JOIN dictionary r ON r.id = h.receiver
+LEFT JOIN dictionary n ON n.id = h.network;

@@ -49,6 +49,9 @@ impl Config {
         if self.database.reveal() == "null:" {
             warnings.push("database = \"null:\": every row is thrown away; this is for measuring alone".to_owned());
         }
+        if self.privacy.mode == Some(super::Mode::Static) && self.privacy.clients == super::Clients::Pseudonym {
+            warnings.push("privacy.mode = \"static\": people's devices are known for good; this is for devices of your own".to_owned());
+        }
         if self.privacy.clients == super::Clients::Plain {
             warnings.push("privacy.clients = \"plain\": device addresses are written to the database as they are".to_owned());
         }
@@ -144,6 +147,11 @@ impl Config {
             return wrong("pipeline", "tail and rows cannot be 0", "leave them out to take the defaults");
         }
         let retention = &self.retention;
+        for (key, span) in [("retention.clients", retention.clients), ("retention.quarantine", retention.quarantine)] {
+            if span.0.as_secs() < 86_400 {
+                return wrong(key, &format!("{span} is less than a day"), "take 1d or more");
+            }
+        }
         if retention.observations.0.as_secs() < 3_600 {
             return wrong("retention.observations", &format!("{} is less than an hour", retention.observations), "take 1h or more");
         }
@@ -163,6 +171,7 @@ impl Config {
     }
 
     fn check_presence(&self) -> Result<(), Wrong> {
+        self.privacy.check()?;
         self.presence_settings(0).map(drop)
     }
 

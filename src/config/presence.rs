@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, HashSet};
 use analytics::presence::calendar::OpeningHours;
 use analytics::presence::engine::{Settings, SiteSettings};
 use analytics::presence::profile::Profile;
-use analytics::presence::site::{Lasting, Member};
+use analytics::presence::site::Member;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use store::mac::Mac;
 
 use super::check::{Wrong, wrong};
-use super::{Config, Size, Span};
+use super::{Config, Mode, Size, Span};
 
 /// What holds for all sites.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -110,11 +110,15 @@ impl Config {
         if presence.memory < Size::mib(1) {
             return wrong("presence.memory", &format!("{} holds nobody", presence.memory), "take 1MiB or more; a client takes about 500 bytes");
         }
+        if self.privacy.mode() == Mode::Anonymous {
+            // Ten minutes make no visit.
+            profiles.clear();
+        }
         Ok(Settings {
             profiles,
             sites: self.sites()?,
             time_zone: time_zone(&presence.time_zone, "presence.time_zone")?,
-            lasting: Lasting { born_at, ..Lasting::default() },
+            lasting: self.lasting(born_at)?,
             publish_every_ms: i64::try_from(presence.publish_every.0.as_millis()).unwrap_or(i64::MAX),
             memory_max: usize::try_from(presence.memory.0).unwrap_or(usize::MAX),
             rebuilding: false,
@@ -214,7 +218,7 @@ impl OwnProfile {
     }
 }
 
-fn time_zone(name: &str, key: &str) -> Result<TimeZone, Wrong> {
+pub(super) fn time_zone(name: &str, key: &str) -> Result<TimeZone, Wrong> {
     TimeZone::get(name).or_else(|_| wrong(key, &format!("{name:?} is no time zone"), "write its IANA name, as in \"Europe/Berlin\""))
 }
 

@@ -60,10 +60,41 @@ fn the_example_names_every_key() {
         "# segment",
     ];
     let presence = ["profiles", "time_zone", "allowed_lateness", "publish_every", "visits", "occupancy", "counts", "# enter_dbm", "# networks", "# aps"];
-    let rest = ["# key", "tail", "rows", "clients", "observations", "core_dumps", "log", "log_format"];
+    let rest = [
+        "# key",
+        "tail",
+        "rows",
+        "clients",
+        "# mode",
+        "epoch",
+        "legal_basis",
+        "purpose",
+        "contact",
+        "quarantine",
+        "observations",
+        "core_dumps",
+        "log",
+        "log_format",
+    ];
     for key in keys.iter().chain(&more).chain(&presence).chain(&rest) {
         assert!(EXAMPLE.lines().any(|line| line.starts_with(&format!("{key} = "))), "{key}");
     }
+}
+
+#[test]
+fn clients_are_known_for_a_day_unless_they_cannot_be_forgotten() {
+    let key = format!("[privacy]\nkey = \"{}\"", "5a".repeat(32));
+    let plain = "[privacy]\nclients = \"plain\"";
+    for (text, mode, lasts) in [("", Mode::Day, Some(1)), (plain, Mode::Static, None), (&key, Mode::Static, None)] {
+        let config = parse(text).unwrap();
+        assert_eq!((config.privacy.mode(), config.presence_settings(7).unwrap().lasting.lasts_days()), (mode, lasts), "{text}");
+        assert_eq!(config.key_rule().unwrap().is_none(), lasts.is_none(), "{text}");
+    }
+    let kind = |text: &str| parse(text).unwrap().key_rule().unwrap().unwrap().kind;
+    assert_eq!(kind("[presence]\ntime_zone = \"America/New_York\""), "day-America.New_York");
+    assert_eq!(kind("[privacy]\nmode = \"extended\"\nlegal_basis = \"consent\"\ntime_zone = \"Asia/Tokyo\""), "extended90-Asia.Tokyo");
+    let anonymous = parse("[privacy]\nmode = \"anonymous\"").unwrap();
+    assert!(anonymous.presence_settings(0).unwrap().profiles.is_empty(), "ten minutes make no visit");
 }
 
 #[test]
@@ -79,6 +110,11 @@ fn mistakes_name_the_key_the_value_and_the_remedy() {
         ("[limits]\nbdy = \"1MiB\"", "limits.bdy", "unknown field"),
         ("[limits]\nbody = \"64\"", "limits.body", "\"64\" is no size"),
         ("[limits]\nbody = 64", "limits.body", "invalid type"),
+        ("[privacy]\nmode = \"weekly\"", "privacy.mode", "unknown variant"),
+        ("[privacy]\nmode = \"extended\"", "privacy.legal_basis", "needs a reason in law"),
+        ("[privacy]\nmode = \"extended\"\nlegal_basis = \"consent\"\nepoch = \"36h\"", "privacy.epoch", "out of range"),
+        ("[privacy]\nmode = \"day\"\nclients = \"plain\"", "privacy.mode", "an address cannot be forgotten"),
+        ("[privacy]\ntime_zone = \"Berlin\"", "privacy.time_zone", "no time zone"),
         ("[presence]\nprofiles = [\"standart\"]", "presence.profiles[0]", "\"standart\" is no profile; there are standard, meraki-gve"),
         ("[presence]\nprofiles = [\"cmx\", \"cmx\"]", "presence.profiles[1]", "named twice"),
         ("[presence]\ntime_zone = \"Berlin\"", "presence.time_zone", "\"Berlin\" is no time zone"),

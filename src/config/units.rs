@@ -71,6 +71,10 @@ impl Span {
     pub(crate) const fn seconds(n: u64) -> Self {
         Self(Duration::from_secs(n))
     }
+
+    pub(crate) const fn days(n: u64) -> Self {
+        Self::seconds(n * 86_400)
+    }
 }
 
 impl fmt::Display for Span {

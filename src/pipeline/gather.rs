@@ -22,6 +22,8 @@ pub(super) struct Gather {
     /// How many observations of the group the engine has taken in.
     absorbed: usize,
     rows_max: usize,
+    /// When the latest post taken in arrived, milliseconds since 1970.
+    received_ms: i64,
     /// Takes back a batch that came by the tail, for its memory.
     reuse: Box<dyn Fn(Box<Batch>) + Send>,
     report: Arc<Report>,
@@ -53,7 +55,7 @@ pub(super) struct Beside {
 
 impl Gather {
     pub(super) fn new(source: Source, fold: Fold, engine: Engine, rows_max: usize, reuse: Box<dyn Fn(Box<Batch>) + Send>, report: Arc<Report>) -> Self {
-        Self { source, fold, engine, absorbed: 0, rows_max, reuse, report, beside: Beside::default() }
+        Self { source, fold, engine, absorbed: 0, rows_max, received_ms: 0, reuse, report, beside: Beside::default() }
     }
 
     /// Fills the group with whatever waits, up to the limit of rows.
@@ -73,6 +75,7 @@ impl Gather {
 
     /// Takes one record in; says whether there was one. May block on the disk.
     pub(super) fn take_one(&mut self) -> io::Result<bool> {
+        let position = self.source.next_position();
         match self.source.next()? {
             Some(Item::Post { batch, replayed, from_disk }) => {
                 if self.beside.oldest_ms.is_none() {
@@ -82,7 +85,12 @@ impl Gather {
                 if replayed {
                     self.beside.replayed += batch.told();
                 }
-                self.fold.add(&batch);
+                if let Err(error) = self.fold.add(&batch) {
+                    // Nothing of it was taken in: it is read again.
+                    self.source.seek(position);
+                    return Err(io::Error::new(error.kind(), format!("make the key of an epoch: {error}")));
+                }
+                self.received_ms = self.received_ms.max(batch.received_at_ms);
                 self.engine.clock(batch.received_at_ms);
                 self.absorb();
                 if from_disk {
@@ -115,6 +123,11 @@ impl Gather {
         hand.beside = std::mem::take(&mut self.beside);
         hand.beside.late = self.engine.take_late();
         hand.poison.clear();
+    }
+
+    /// When the latest post taken in arrived, milliseconds since 1970.
+    pub(super) fn received_ms(&self) -> i64 {
+        self.received_ms
     }
 
     /// When the first post of the group that is being gathered arrived.

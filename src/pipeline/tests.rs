@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use store::batch::{Batch, Client, Observation};
+use store::forget::{Forget, Forgotten};
 use store::group::{Group, LocationRow, ObservationRow, Part};
 use store::journal::{self, Append, Kind};
 use store::key::Key;
@@ -189,6 +190,10 @@ impl Store for Scripted {
         Ok(false)
     }
 
+    async fn forget(&mut self, _: &Forget) -> Result<Forgotten, WriteError> {
+        Ok(Forgotten::default())
+    }
+
     async fn maintain(&mut self, _: i64, _: Duration) -> Result<Maintained, WriteError> {
         Ok(Maintained::default())
     }
@@ -247,11 +252,13 @@ impl Bench {
         let (stop, stopping) = watch::channel(false);
         let settings = Settings {
             pseudonyms: Pseudonyms::Keyed(Key::from_bytes([1; 32])),
+            ring: None,
             presence: crate::config::Config::default().presence_settings(0).unwrap(),
             keep: Keep::default(),
             receivers: vec!["mall".to_owned()],
             rows_max: self.rows_max,
             retention: Duration::from_secs(86_400),
+            keep_quarantine: Duration::from_secs(86_400),
             keep_presence: crate::config::Config::default().retention.presence(crate::config::Config::default().presence.allowed_lateness),
             now_ms: || NOW_MS,
             filter_key: (1, 2),

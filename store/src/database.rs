@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::forget::{Forget, Forgotten};
 use crate::group::{Group, LocationRow, ObservationRow, Part};
 use crate::null::Null;
 use crate::position::{JournalId, Position};
@@ -111,6 +112,10 @@ impl Store for Database {
 
     async fn tend(&mut self, now_ms: i64, keep: &Keep) -> Result<bool, WriteError> {
         either!(self, store => store.tend(now_ms, keep).await)
+    }
+
+    async fn forget(&mut self, what: &Forget) -> Result<Forgotten, WriteError> {
+        either!(self, store => store.forget(what).await)
     }
 
     async fn maintain(&mut self, now_ms: i64, keep: Duration) -> Result<Maintained, WriteError> {

@@ -10,6 +10,8 @@ pub mod client;
 pub mod database;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod dictionary;
+pub mod epoch;
+pub mod forget;
 pub mod group;
 pub mod journal;
 pub mod key;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::forget::{Forget, Forgotten};
 use crate::group::{Group, LocationRow, ObservationRow, Part};
 use crate::position::{JournalId, Position};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -77,6 +78,10 @@ impl Store for Null {
 
     async fn tend(&mut self, _: i64, _: &Keep) -> Result<bool, WriteError> {
         Ok(false)
+    }
+
+    async fn forget(&mut self, _: &Forget) -> Result<Forgotten, WriteError> {
+        Ok(Forgotten::default())
     }
 
     async fn maintain(&mut self, _: i64, _: Duration) -> Result<Maintained, WriteError> {

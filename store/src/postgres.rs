@@ -10,6 +10,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, Row};
 
 use crate::dictionary::{Absent, Ids, Learned, Wanted, newest_received_ms, resolve, whole};
+use crate::forget::{Forget, Forgotten};
 use crate::group::{Group, LocationRow, ObservationRow, Part};
 use crate::migrations;
 use crate::position::{JournalId, Position};
@@ -24,6 +25,7 @@ mod dictionary;
 pub(crate) mod error;
 mod facts;
 mod find;
+mod forget;
 mod partition;
 mod presence;
 mod rebuild;
@@ -47,6 +49,8 @@ pub struct Postgres {
 struct Session {
     connection: PgConnection,
     partitions: Partitions,
+    /// How far an ended epoch is forgotten.
+    walk: Option<forget::Walk>,
 }
 
 impl Postgres {
@@ -75,7 +79,7 @@ impl Postgres {
         // Only now: a migration may take its time.
         step("set up the session", STEP_TIMEOUT, sqlx::raw_sql(SESSION_LIMITS).execute(&mut connection)).await?;
         let partitions = Partitions::read(&mut connection).await?;
-        Ok(Session { connection, partitions })
+        Ok(Session { connection, partitions, walk: None })
     }
 }
 
@@ -204,6 +208,13 @@ impl Store for Postgres {
         Ok(more)
     }
 
+    async fn forget(&mut self, what: &Forget) -> Result<Forgotten, WriteError> {
+        let mut session = self.take()?;
+        let forgotten = forget::next(&mut session.connection, &mut session.walk, what).await?;
+        self.session = Some(session);
+        Ok(forgotten)
+    }
+
     async fn maintain(&mut self, now_ms: i64, keep: Duration) -> Result<Maintained, WriteError> {
         let mut session = self.take()?;
         let maintained = session.partitions.maintain(&mut session.connection, now_ms, keep).await?;
@@ -215,7 +226,7 @@ impl Store for Postgres {
 impl Session {
     /// Writes the rows of a part, inside a transaction. Tables and keys come in one order, so that two writers cannot deadlock.
     async fn write_rows(&mut self, group: &Group, part: &Part, ids: &Ids, encoder: &mut Encoder) -> Result<Learned, WriteError> {
-        let Self { connection, partitions } = self;
+        let Self { connection, partitions, .. } = self;
         let wanted = Wanted::by(group, part);
         let resolved = resolve(connection, ids, group, &wanted, Absent::Add).await?;
         encoder.observations(connection, &group.observations[part.observations.clone()], &resolved, partitions).await?;

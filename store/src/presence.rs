@@ -137,6 +137,10 @@ pub struct Scope {
     pub max_visit_s: i64,
     /// How old the end of a session may be for the view `now`, in seconds.
     pub present_s: i64,
+    /// How many days back a client is looked for to tell whether it returns.
+    pub loyalty_days: i64,
+    /// For how many days a client keeps its pseudonym; none when for good.
+    pub lasts_days: Option<i64>,
     /// What the rows were made by: profile, time zone, zones. Others must not be added to them.
     pub definition: String,
 }
@@ -430,6 +434,8 @@ pub struct Keep {
     pub occupancy: Duration,
     /// Counts of hours and days, flow and coverage.
     pub counts: Duration,
-    /// What is known of clients, since they were observed last; 30 days at least.
+    /// What presence is worked out from, since clients were observed last; 30 days at least.
     pub records: Duration,
+    /// The facts about clients, since they were told of last.
+    pub clients: Duration,
 }

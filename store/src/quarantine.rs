@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -105,6 +105,24 @@ impl Quarantine {
         self.write(&path, &name, &all)?;
         metrics::counter!(QUARANTINE_RECORDS_TOTAL, "reason" => reason).increment(added);
         Ok(())
+    }
+
+    /// Removes the files that were written last before a time, in milliseconds since 1970; says how many.
+    ///
+    /// # Errors
+    /// When the directory cannot be read or a file not be removed.
+    pub fn remove_before(&self, ms: i64) -> io::Result<usize> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut removed = 0;
+        for entry in fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            let written = entry.metadata()?;
+            if written.is_file() && written.mtime().saturating_mul(1_000) < ms {
+                fs::remove_file(entry.path())?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
     }
 
     /// The sealed files, oldest positions first.

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use crate::forget::{Forget, Forgotten};
 use crate::group::{Group, LocationRow, ObservationRow, Part};
 use crate::position::{JournalId, Position};
 use crate::presence::{Keep, RecordKey, Stored};
@@ -71,6 +72,10 @@ pub trait Store: Send + 'static {
     /// Housekeeping of presence: percentiles and finality of windows that have closed, and one small step of deleting what is older than it is
     /// kept. Says whether more is waiting.
     fn tend(&mut self, now_ms: i64, keep: &Keep) -> impl Future<Output = Result<bool, WriteError>> + Send;
+
+    /// One step of making rows of an ended epoch lose their clients: observations, locations and what is known of clients go, visits and stays
+    /// stay as nobody's. Told again, it goes on where it was, whatever happened in between.
+    fn forget(&mut self, what: &Forget) -> impl Future<Output = Result<Forgotten, WriteError>> + Send;
 }
 
 /// How far a journal has been applied to the store.

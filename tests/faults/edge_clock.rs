@@ -12,12 +12,12 @@ use crate::edge_support::{mac, metric};
 use crate::harness::{SECRET, Served, Site};
 
 /// When a file was written, by the clock of this machine, which does not jump.
-fn written_at(file: &Path) -> i64 {
+pub(crate) fn written_at(file: &Path) -> i64 {
     fs::metadata(file).unwrap().modified().unwrap().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64
 }
 
 /// A site whose `serve` runs under a clock that is as many seconds from the real one as the file says at each look.
-fn under_clock(site: Site, file: &Path) -> Site {
+pub(crate) fn under_clock(site: Site, file: &Path) -> Site {
     let site = site.with_variable("LD_PRELOAD", faketime().to_str().unwrap()).with_variable("FAKETIME_TIMESTAMP_FILE", file.to_str().unwrap());
     site.with_variable("FAKETIME_NO_CACHE", "1").with_variable("FAKETIME_DONT_FAKE_MONOTONIC", "1")
 }
@@ -29,7 +29,7 @@ fn faketime() -> PathBuf {
     found.next().expect("libfaketime is not installed, which this test needs: apt-get install libfaketime")
 }
 
-fn set_clock(file: &Path, seconds_off: i64) {
+pub(crate) fn set_clock(file: &Path, seconds_off: i64) {
     // Whole or not at all: the server looks at any moment.
     let new = file.with_extension("new");
     fs::write(&new, format!("{seconds_off:+}")).unwrap();

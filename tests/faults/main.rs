@@ -21,6 +21,7 @@ mod edge_smuggling;
 mod edge_support;
 mod edge_tls;
 mod edge_versions;
+mod epochs;
 mod failing_disk;
 #[allow(dead_code)]
 #[path = "../it/harness.rs"]

@@ -103,7 +103,7 @@ fn the_journal_is_inspected_and_verified_and_damage_is_told() {
 /// Ruling 11.
 #[test]
 fn a_missing_key_is_refused_with_the_remedy() {
-    let site = Site::sqlite();
+    let site = Site::sqlite_with("[privacy]\nmode = \"static\"\n");
     let served = site.serve();
     assert_eq!(served.post("/meraki/mall", v2_post().to_string().as_bytes()).0, 200);
     served.stop();

@@ -157,6 +157,12 @@ impl Calendar {
         date.to_zoned(self.zone.clone()).ok().map(|zoned| zoned.timestamp().as_second())
     }
 
+    /// The instant of a second of a local day, by the wall clock.
+    #[must_use]
+    pub fn at_wall(&self, number: i32, second: u32) -> Option<i64> {
+        self.wall(EPOCH.checked_add(i64::from(number).days()).ok()?, second)
+    }
+
     fn wall(&self, date: Date, second: u32) -> Option<i64> {
         if second >= 86_400 {
             return self.first_second(date.checked_add(1.day()).ok()?);

@@ -338,6 +338,8 @@ fn scope(sites: &mut Sites, live: &Live, site: u32, changes: &mut Changes) -> u3
         allowed_lateness_s: profile.allowed_lateness_s,
         max_visit_s: profile.max_visit_s,
         present_s: profile.present_s,
+        loyalty_days: profile.loyalty_days.into(),
+        lasts_days: sites.lasts_days(),
         definition: sites.definition(site, profile),
     });
     let number = u32::try_from(changes.scopes.len() - 1).unwrap_or(u32::MAX);

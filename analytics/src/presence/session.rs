@@ -88,7 +88,7 @@ impl Found {
             (true, None) => Identity::LocalUnassociated,
         };
         let cut = cut(start, run.end, profile.gap_s, &mut site.lasting);
-        let is_returning = if class == Class::Visit { self.is_returning(day, identity, profile, site) } else { None };
+        let is_returning = if class == Class::Visit { self.is_returning(start, day, identity, profile, site) } else { None };
         if class == Class::Visit {
             self.visited.push(day);
         }
@@ -98,7 +98,7 @@ impl Found {
         self.sessions.push(Session { start, end: run.end, minutes, class, identity, connected_at, is_returning, cut, cells });
     }
 
-    fn is_returning(&self, day: i32, identity: Identity, profile: &Profile, site: &mut Site) -> Option<bool> {
+    fn is_returning(&self, start: i64, day: i32, identity: Identity, profile: &Profile, site: &mut Site) -> Option<bool> {
         let days = i32::from(profile.loyalty_days);
         if site.lasting.days < i64::from(days) || identity == Identity::LocalUnassociated {
             return None;
@@ -107,9 +107,12 @@ impl Found {
             return Some(true);
         }
         let reaches_back_to = i64::from(day - days) * DAY_S;
+        // Each epoch has a key of its own.
+        let epoch = site.lasting.epochs.as_mut().map_or(i64::MIN, |epochs| epochs.of(start).0);
+        let born_at = site.lasting.born_at.max(epoch);
         // The first second of the first day looked at; the key may be younger than that.
-        let first_second = if site.lasting.born_at > i64::MIN { site.calendar.first_second_of(day - days).unwrap_or(reaches_back_to) } else { reaches_back_to };
-        (site.lasting.born_at <= first_second).then_some(false)
+        let first_second = if born_at > i64::MIN { site.calendar.first_second_of(day - days).unwrap_or(reaches_back_to) } else { reaches_back_to };
+        (born_at <= first_second).then_some(false)
     }
 
     /// Which hours of which days the client qualified in, and which days that makes it a fixture on.
@@ -156,7 +159,7 @@ impl Found {
 }
 
 fn cut(start: i64, end: i64, gap_s: i64, lasting: &mut Lasting) -> Cut {
-    lasting.edges.as_mut().map_or(Cut::default(), |edges| Cut { start: start - edges.before(start) <= gap_s, end: edges.after(end) - end <= gap_s })
+    lasting.epochs.as_mut().map_or(Cut::default(), |epochs| Cut { start: start - epochs.of(start).0 <= gap_s, end: epochs.of(end).1 - end <= gap_s })
 }
 
 /// A run: neighbouring qualifying observations no more than the gap apart.

@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use store::mac::Mac;
 
 use super::calendar::{Calendar, OpeningHours};
+use super::epoch::Epochs;
 
 /// A site.
 #[derive(Clone, Debug)]
@@ -69,55 +70,22 @@ impl Zone {
 pub struct Lasting {
     /// For how many days a client keeps its identity.
     pub days: i64,
-    /// When the key was made under which clients are known, seconds since 1970. What was before cannot be known.
+    /// When the first key was made under which clients are known, seconds since 1970. What was before cannot be known.
     pub born_at: i64,
-    /// When keys change; none where one lasts.
-    pub edges: Option<Edges>,
+    /// The epochs of keys; none where one key lasts.
+    pub epochs: Option<Epochs>,
+}
+
+impl Lasting {
+    /// For how many days a client keeps its identity; none when for good.
+    #[must_use]
+    pub fn lasts_days(&self) -> Option<i64> {
+        Some(self.days).filter(|&days| days < i64::MAX)
+    }
 }
 
 impl Default for Lasting {
     fn default() -> Self {
-        Self { days: i64::MAX, born_at: i64::MIN, edges: None }
-    }
-}
-
-/// The seconds at which keys change: once a day by a wall clock.
-#[derive(Clone, Debug)]
-pub struct Edges {
-    calendar: Calendar,
-    after_midnight_s: i64,
-}
-
-impl Edges {
-    /// Each day so many seconds after its first.
-    #[must_use]
-    pub fn daily(zone: TimeZone, after_midnight_s: i64) -> Self {
-        Self { calendar: Calendar::new(zone, None), after_midnight_s }
-    }
-
-    /// The latest change at or before a second.
-    pub fn before(&mut self, at: i64) -> i64 {
-        let day = self.calendar.day(at);
-        let edge = day.start + self.after_midnight_s;
-        if edge <= at { edge } else { self.calendar.day(day.start - 1).start + self.after_midnight_s }
-    }
-
-    /// The first change after a second.
-    pub fn after(&mut self, at: i64) -> i64 {
-        let day = self.calendar.day(at);
-        let edge = day.start + self.after_midnight_s;
-        if edge > at { edge } else { day.end + self.after_midnight_s }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_change_of_keys_is_before_or_after() {
-        let mut edges = Edges::daily(TimeZone::UTC, 4 * 3_600);
-        assert_eq!((edges.before(14_400), edges.after(14_400)), (14_400, 100_800));
-        assert_eq!((edges.before(14_399), edges.after(14_399)), (-72_000, 14_400));
+        Self { days: i64::MAX, born_at: i64::MIN, epochs: None }
     }
 }

@@ -134,6 +134,11 @@ impl Sites {
         sites
     }
 
+    /// For how many days a client keeps its identity; none when for good.
+    pub(super) fn lasts_days(&self) -> Option<i64> {
+        self.lasting.lasts_days()
+    }
+
     /// The site and the link of a source; a new site when it is of none.
     pub(super) fn link_of(&mut self, receiver: &str, network: Option<&str>) -> (u32, u32) {
         self.key.clear();
@@ -287,7 +292,8 @@ impl Sites {
     fn add(&mut self, name: &str, time_zone: TimeZone, opening: Option<OpeningHours>, zones: &[(String, Vec<Member>)]) -> u32 {
         let member = |member: &Member| (member.ap.bits(), member.since, member.until);
         let members: Vec<_> = zones.iter().map(|(name, members)| (name, members.iter().map(member).collect::<Vec<_>>())).collect();
-        let settled = format!("{:?}|{opening:?}|{members:?}|{}", time_zone.iana_name(), self.lasting.days);
+        // Not how long identities last: a client of one mode never comes again in another.
+        let settled = format!("{:?}|{opening:?}|{members:?}", time_zone.iana_name());
         let mut site = Site::new(name, time_zone, opening);
         site.lasting = self.lasting.clone();
         for (name, members) in zones {

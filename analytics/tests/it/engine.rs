@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use analytics::presence::engine::{Engine, Settings, SiteSettings};
+use analytics::presence::epoch::Epochs;
 use analytics::presence::evaluate::Part;
 use analytics::presence::profile::Profile;
 use analytics::presence::record::{Record, Told};
-use analytics::presence::site::{Edges, Lasting, Member, Site as EngineSite};
+use analytics::presence::site::{Lasting, Member, Site as EngineSite};
 use jiff::tz::TimeZone;
 use store::batch::Radio;
 use store::client::ClientId;
@@ -236,7 +237,7 @@ fn lasting(site: &Site) -> Lasting {
     Lasting {
         days: if site.identity_days == LASTING_DAYS { i64::MAX } else { site.identity_days },
         born_at: site.key_birth.unwrap_or(i64::MIN),
-        edges: site.epoch.map(|second| Edges::daily(TimeZone::UTC, second)),
+        epochs: site.epoch.map(|second| Epochs::days(TimeZone::UTC, 1, u32::try_from(second).unwrap())),
     }
 }
 

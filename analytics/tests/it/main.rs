@@ -10,6 +10,7 @@ mod check;
 mod cluster;
 mod definition;
 mod engine;
+mod forgotten;
 mod laws;
 #[path = "../../../store/tests/it/place.rs"]
 #[allow(dead_code)]

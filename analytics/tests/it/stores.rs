@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use analytics::presence::engine::Engine;
 use store::database::Database;
+use store::forget::Forget;
 use store::group::{Address, CLIENT_FACTS, ClientRow, Fact, Group, PostRow};
 use store::position::{JournalId, Position};
 use store::presence::Keep;
@@ -101,6 +102,9 @@ async fn keeps_for_as_long_as_it_is_told(room: Room) {
     // What is known of clients outlives a short span: late observations and returning visitors need it.
     tend(&mut store, Keep { records: days(1), ..FOR_EVER }).await;
     assert_eq!(count("presence_record").await, 0, "nobody was observed in the last 30 days");
+    assert!(count("clients").await > 0);
+    tend(&mut store, Keep { clients: days(10), ..FOR_EVER }).await;
+    assert_eq!(count("clients").await, 0);
 }
 
 fn days(days: u64) -> Duration {
@@ -127,7 +131,7 @@ async fn hold_finality(room: &Room, site: &Site, seed: u64) {
 }
 
 /// What views list: visits and their stays, and whether a visit was connected.
-fn only_listed(tables: Tables) -> Tables {
+pub(crate) fn only_listed(tables: Tables) -> Tables {
     let sessions: Vec<Session> = tables.sessions.into_iter().filter(|session| session.class == Class::Visit).collect();
     let is_visit = |stay: &Stay| sessions.iter().any(|session| (session.client, session.started) == (stay.client, stay.started));
     let stays = tables.stays.into_iter().filter(is_visit).collect();
@@ -137,13 +141,22 @@ fn only_listed(tables: Tables) -> Tables {
 
 /// Writes a site's observations in commits, and stops now and then.
 async fn fill(room: &Room, site: &Site, seed: u64) {
+    fill_and_forget(room, site, seed, None).await;
+}
+
+/// As [`fill`]; an epoch is forgotten before the first arrival from a second on.
+pub(crate) async fn fill_and_forget(room: &Room, site: &Site, seed: u64, mut forget: Option<(i64, Forget)>) {
     let mut dice = Dice(seed);
     let arrivals = arrivals(site, seed, &mut dice);
     let (mut store, mut engine, mut at) = begin(room, site, &mut dice).await;
     let mut now_ms = 0;
     let mut waiting = arrivals.as_slice();
     loop {
-        let size = usize::try_from(1 + dice.below(20)).unwrap().min(waiting.len());
+        let mut size = usize::try_from(1 + dice.below(20)).unwrap().min(waiting.len());
+        let is_of_the_epoch = |row: &&Observation| forget.as_ref().is_none_or(|(until, _)| row.received < *until);
+        let of_the_epoch = waiting.iter().take_while(|row| is_of_the_epoch(row)).count();
+        let ends = forget.is_some() && of_the_epoch <= size;
+        size = size.min(of_the_epoch);
         let (piece, rest) = waiting.split_at(size);
         now_ms += dice.below(90_000);
         let mut group = group_of(piece);
@@ -151,7 +164,7 @@ async fn fill(room: &Room, site: &Site, seed: u64) {
         add_posts(&mut group, piece);
         engine.absorb(&group, &group.observations);
         engine.next_group();
-        let keys = engine.prepare(now_ms, rest.is_empty());
+        let keys = engine.prepare(now_ms, rest.is_empty() || ends);
         let bodies = store.records(&keys).await.unwrap();
         assert_eq!(engine.fill(bodies), 0);
         let mut changes = std::mem::take(&mut group.presence);
@@ -160,6 +173,16 @@ async fn fill(room: &Room, site: &Site, seed: u64) {
         group.presence = changes;
         store.write(&group, &at).await.unwrap();
         at = Advance { from: at.to, to: at.to.next(), turn: at.turn + 1, ..at };
+        if ends && let Some((_, what)) = forget.take() {
+            // Told again from the beginning, as by a process that is killed between two steps.
+            let mut steps = 0;
+            while store.forget(&what).await.unwrap().more {
+                steps += 1;
+                if steps == 2 {
+                    store = room.store().await;
+                }
+            }
+        }
         if rest.is_empty() {
             return;
         }
@@ -220,7 +243,7 @@ fn add_posts(group: &mut Group, observations: &[&Observation]) {
     }
 }
 
-async fn tables(room: &Room, site: &Site) -> Tables {
+pub(crate) async fn tables(room: &Room, site: &Site) -> Tables {
     let mut tables = Tables::default();
     let visits = "SELECT client, started_at, ended_at, dwell_s, minutes, associated, identity, is_returning, cut FROM visits ORDER BY 1, 2";
     for row in ask(room, visits).await {
@@ -267,15 +290,15 @@ async fn tables(room: &Room, site: &Site) -> Tables {
 }
 
 async fn stays(room: &Room) -> Vec<Stay> {
-    let sql = "SELECT s.place_kind, s.place, v.client, v.started_at, s.started_at, s.ended_at FROM stays s JOIN visits v ON v.visit_id = s.visit_id
-               ORDER BY 3, 4, CASE s.place_kind WHEN 'zone' THEN s.place ELSE '' END, 5, 6";
+    let sql = "SELECT s.place_kind, s.place, v.client, v.started_at, s.started_at, s.ended_at, v.visit_id FROM stays s JOIN visits v ON v.visit_id = s.visit_id
+               ORDER BY 3, 4, 7, CASE s.place_kind WHEN 'zone' THEN s.place ELSE '' END, 5, 6";
     let mut stays = Vec::new();
-    let mut last: Option<(u32, i64, Option<Place>)> = None;
+    let mut last: Option<(String, Option<Place>)> = None;
     let mut seq = 0;
     for row in ask(room, sql).await {
         let place = place_of(&row[0], &row[1]);
         let (client, started) = (client(&row[2]), time(&row[3]));
-        let run = (client, started, if let Place::Zone(_) = &place { Some(place.clone()) } else { None });
+        let run = (text(&row[6]).to_owned(), if let Place::Zone(_) = &place { Some(place.clone()) } else { None });
         seq = if last.as_ref() == Some(&run) { seq + 1 } else { 1 };
         last = Some(run);
         stays.push(Stay { client, started, seq, place, a: time(&row[4]), b: time(&row[5]) });
@@ -316,8 +339,9 @@ fn place_of(kind: &Cell, place: &Cell) -> Place {
     }
 }
 
+/// 0 of a visit that is nobody's.
 fn client(cell: &Cell) -> u32 {
-    u32::from_str_radix(&text(cell)[8..], 16).unwrap()
+    if let Cell::Null = cell { 0 } else { u32::from_str_radix(&text(cell)[8..], 16).unwrap() }
 }
 
 fn time(cell: &Cell) -> i64 {
@@ -328,7 +352,7 @@ fn text(cell: &Cell) -> &str {
     if let Cell::Text(text) = cell { text } else { panic!("{cell:?} is no text") }
 }
 
-fn whole(cell: &Cell) -> i64 {
+pub(crate) fn whole(cell: &Cell) -> i64 {
     match cell {
         Cell::Integer(number) => *number,
         Cell::Bool(is) => i64::from(*is),
@@ -345,7 +369,7 @@ fn optional(cell: &Cell) -> Option<f64> {
     }
 }
 
-async fn ask(room: &Room, sql: &str) -> Vec<Vec<Cell>> {
+pub(crate) async fn ask(room: &Room, sql: &str) -> Vec<Vec<Cell>> {
     let mut rows = Rows::default();
     query(&room.url, sql, &mut rows).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     rows.0
@@ -365,6 +389,6 @@ impl Sink for Rows {
     }
 }
 
-const FOR_EVER: Keep = Keep { visits: Duration::MAX, occupancy: Duration::MAX, counts: Duration::MAX, records: Duration::MAX };
+const FOR_EVER: Keep = Keep { visits: Duration::MAX, occupancy: Duration::MAX, counts: Duration::MAX, records: Duration::MAX, clients: Duration::MAX };
 const JOURNAL: JournalId = JournalId([7; 16]);
 const EPOCH: jiff::civil::Date = jiff::civil::date(1970, 1, 1);

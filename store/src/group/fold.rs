@@ -1,5 +1,7 @@
 //! Batches in, the rows of one transaction out: pseudonyms, the repeat filter, and facts merged to one row each.
 
+use std::io;
+
 use hashbrown::HashSet;
 
 use super::index::{Index, NO_TEXT, bucket, source_hash};
@@ -214,7 +216,11 @@ impl Fold {
     }
 
     /// Adds a batch: its new rows, its facts, its post.
-    pub fn add(&mut self, batch: &Batch) {
+    ///
+    /// # Errors
+    /// When a key for it cannot be written. Then nothing of it was added.
+    pub fn add(&mut self, batch: &Batch) -> io::Result<()> {
+        self.pseudonyms.prepare(batch)?;
         self.filter.advance(batch.received_at_ms.div_euclid(1_000));
         self.scratch.texts.clear();
         self.scratch.texts.resize(batch.texts.len(), None);
@@ -233,6 +239,7 @@ impl Fold {
         self.add_post(batch, from);
         self.now.tally.told += batch.told();
         self.now.tally.discarded.add(&batch.discarded);
+        Ok(())
     }
 
     /// Says which of the old rows the store has: the others are written. Equal rows among them are written once.
@@ -301,8 +308,11 @@ impl Fold {
                     (source, bucket)
                 }
             };
-            let Some(client) = self.client(batch, from, told.client, told.observed_at) else { continue };
             self.see_access_point(from, told);
+            let Some(client) = self.client(batch, from, told.client, told.observed_at) else {
+                self.now.tally.discarded.count(Discard::Epoch);
+                continue;
+            };
             let ssid = self.text(batch, told.ssid);
             let address = batch.clients[told.client as usize].mac.into();
             let row =
@@ -350,15 +360,16 @@ impl Fold {
         }
     }
 
-    /// The client's pseudonym; its row is made the first time and widened to `observed_at`.
+    /// The client's pseudonym, unless its key is destroyed; its row is made the first time and widened to `observed_at`.
     fn client(&mut self, batch: &Batch, from: Origin, index: u32, observed_at: i64) -> Option<ClientId> {
-        let told = batch.clients.get(index as usize)?;
+        let told = &batch.clients[index as usize];
+        let epoch = self.pseudonyms.epoch(observed_at);
         let (client, row) = match self.scratch.clients[index as usize] {
-            Some(known) => known,
-            None => {
-                let client = self.pseudonyms.of(told.mac);
+            Some((known, client, row)) if known == epoch => (client, row),
+            _ => {
+                let client = self.pseudonyms.of(told.mac, epoch)?;
                 let row = self.client_row(batch, from, told, client, observed_at);
-                self.scratch.clients[index as usize] = Some((client, row));
+                self.scratch.clients[index as usize] = Some((epoch, client, row));
                 (client, row)
             }
         };
@@ -497,5 +508,6 @@ struct Origin {
 struct Scratch {
     told_of: Vec<Who>,
     texts: Vec<Option<Text>>,
-    clients: Vec<Option<(ClientId, u32)>>,
+    /// With the epoch that the pseudonym is of.
+    clients: Vec<Option<(usize, ClientId, u32)>>,
 }

@@ -52,17 +52,17 @@ fn one(at: i64, observed_at: i64, rssi_dbm: i8, ssid: Option<&str>) -> Batch {
 #[test]
 fn the_same_tuple_is_written_once_and_any_other_part_makes_another() {
     let mut fold = fold(Keep::default());
-    fold.add(&one(NOW, NOW - 5, -60, None));
-    fold.add(&one(NOW + 60, NOW - 5, -60, None));
+    fold.add(&one(NOW, NOW - 5, -60, None)).unwrap();
+    fold.add(&one(NOW + 60, NOW - 5, -60, None)).unwrap();
     assert_eq!((fold.group().observations.len(), fold.tally().repeats), (1, 1));
-    fold.add(&one(NOW + 60, NOW - 5, -61, None));
-    fold.add(&one(NOW + 60, NOW - 4, -60, None));
-    fold.add(&one(NOW + 60, NOW - 5, -60, Some("guest")));
+    fold.add(&one(NOW + 60, NOW - 5, -61, None)).unwrap();
+    fold.add(&one(NOW + 60, NOW - 4, -60, None)).unwrap();
+    fold.add(&one(NOW + 60, NOW - 5, -60, Some("guest"))).unwrap();
     let mut other = one(NOW + 60, NOW - 5, -60, None);
     other.receiver = Arc::from("other");
-    fold.add(&other);
+    fold.add(&other).unwrap();
     other.radio = Radio::Ble;
-    fold.add(&other);
+    fold.add(&other).unwrap();
     assert_eq!((fold.group().observations.len(), fold.tally().repeats), (6, 1));
     assert_eq!(fold.tally().told, 7);
     assert_eq!(fold.group().observations[0].received_at_ms, NOW * 1_000, "the first arrival's time stands");
@@ -83,15 +83,15 @@ fn a_filter_told_of_the_stored_rows_knows_them_whatever_their_numbers() {
         lng: f64::NAN,
         uncertainty_m: f64::NAN,
     });
-    first.add(&told);
+    first.add(&told).unwrap();
 
     let mut second = Fold::new(Pseudonyms::Keyed(Key::from_bytes([7; 32])), Keep::default(), RepeatFilter::new((50, 60)));
     assert_eq!(second.start(NOW), (NOW - 900).div_euclid(60) * 60);
     second.remember(first.group());
     let mut other = batch(NOW + 1);
     other.texts.intern("shifts every number");
-    second.add(&other);
-    second.add(&told);
+    second.add(&other).unwrap();
+    second.add(&told).unwrap();
     assert_eq!((second.tally().repeats, second.tally().location_repeats), (1, 1));
     assert!(second.group().observations.is_empty() && second.group().locations.is_empty());
 }
@@ -102,7 +102,7 @@ fn old_rows_wait_for_the_stores_answer_and_are_one_among_themselves() {
     let old = NOW - 86_400;
     for (rssi, times) in [(-60, 3), (-61, 1)] {
         for _ in 0..times {
-            fold.add(&one(NOW, old, rssi, None));
+            fold.add(&one(NOW, old, rssi, None)).unwrap();
         }
     }
     assert_eq!((fold.group().observations.len(), fold.old_observations().len()), (0, 4));
@@ -113,8 +113,8 @@ fn old_rows_wait_for_the_stores_answer_and_are_one_among_themselves() {
 #[test]
 fn a_row_that_passes_the_horizon_within_its_own_group_is_still_one() {
     let mut fold = fold(Keep::default());
-    fold.add(&one(NOW, NOW - 800, -60, None));
-    fold.add(&one(NOW + 300, NOW - 800, -60, None));
+    fold.add(&one(NOW, NOW - 800, -60, None)).unwrap();
+    fold.add(&one(NOW + 300, NOW - 800, -60, None)).unwrap();
     assert_eq!((fold.group().observations.len(), fold.old_observations().len()), (1, 1));
     fold.settle_old(&[false], &[]);
     assert_eq!((fold.group().observations.len(), fold.tally().repeats), (1, 1));
@@ -127,7 +127,7 @@ fn facts_of_one_client_are_one_row_and_the_latest_non_null_one_stands() {
         let mut told = batch(NOW);
         let index = client(&mut told, 0x0200_0000_0001, os, at);
         hear(&mut told, index, at, -60, None);
-        fold.add(&told);
+        fold.add(&told).unwrap();
     }
     let [row] = fold.group().clients.as_slice() else { panic!("one row") };
     assert_eq!(fold.group().texts.get(row.facts[1].text), Some("iOS"));
@@ -139,7 +139,7 @@ fn facts_of_one_client_are_one_row_and_the_latest_non_null_one_stands() {
 #[test]
 fn what_is_asked_for_is_kept() {
     let mut fold = fold(Keep { ip: true, ..Keep::default() });
-    fold.add(&one(NOW, NOW, -60, None));
+    fold.add(&one(NOW, NOW, -60, None)).unwrap();
     assert_eq!(fold.group().texts.get(fold.group().clients[0].facts[2].text), Some("10.9.8.7"));
 }
 
@@ -152,7 +152,7 @@ fn an_access_point_that_heard_nobody_is_seen_at_the_arrival() {
         let (x_m, y_m, lat, lng) = (1.0, 2.0, f64::NAN, 3.0);
         told.access_points.push(AccessPoint { mac: Mac::from_bits(mac), name, serial: none, tags: none, floor_plan: none, x_m, y_m, lat, lng });
     }
-    fold.add(&told);
+    fold.add(&told).unwrap();
     let rows = &fold.group().access_points;
     assert_eq!(rows.iter().map(|row| (row.ap.bits(), row.first_seen, row.last_seen)).collect::<Vec<_>>(), [(AP, NOW - 30, NOW - 30), (AP + 1, NOW, NOW)]);
     assert!(rows[0].on_earth.is_none() && !rows[0].on_plan.is_none());
@@ -165,7 +165,7 @@ fn posts_of_one_source_and_minute_add_up_with_discarded_and_repeated_observation
     for at in [minute, minute + 59, minute + 60] {
         let mut told = one(at, minute, -60, None);
         told.discarded.count(Discard::Scale);
-        fold.add(&told);
+        fold.add(&told).unwrap();
     }
     let posts: Vec<_> = fold.group().posts.iter().map(|row| (row.minute, row.posts, row.observations)).collect();
     assert_eq!(posts, [(minute, 2, 4), (minute + 60, 1, 2)]);
@@ -176,8 +176,8 @@ fn posts_of_one_source_and_minute_add_up_with_discarded_and_repeated_observation
 #[test]
 fn rows_are_numbered_through_all_kinds() {
     let mut fold = fold(Keep::default());
-    fold.add(&one(NOW, NOW, -60, None));
-    fold.add(&one(NOW, NOW, -61, None));
+    fold.add(&one(NOW, NOW, -60, None)).unwrap();
+    fold.add(&one(NOW, NOW, -61, None)).unwrap();
     let group = fold.group();
     assert_eq!(group.len(), 5, "two observations, an access point, a client, a post");
     assert_eq!(group.part(1..3), Part { observations: 1..2, locations: 0..0, access_points: 0..1, clients: 0..0, posts: 0..0 });
@@ -217,7 +217,7 @@ fn a_group_that_tells_nothing_new_of_somebody_leaves_the_row_out_until_it_is_set
             lat: nowhere,
             lng: nowhere,
         });
-        fold.add(&batch);
+        fold.add(&batch).unwrap();
         fold.close();
         let seen = |at: i64| at - NOW;
         let clients: Vec<_> = fold.group().clients.iter().map(|row| (seen(row.last_seen), fold.group().texts.get(row.facts[1].text).is_some())).collect();

@@ -63,7 +63,7 @@ pub(super) async fn stored(connection: &mut PgConnection, journal: &str) -> Resu
     let read = |error: sqlx::Error| error::of(READ, &error);
     let unpublished_since = cursor.map(|row| optional_micros(&row, 0)).transpose().map_err(read)?.flatten().map(|micros| micros.div_euclid(MICROS_PER_SECOND));
     let asked = sqlx::query(
-        "SELECT profile, site, is_main, is_shown, watermark, covered_minute, gap_s, allowed_lateness_s, max_visit_s, present_s, definition FROM presence_scope",
+        "SELECT profile, site, is_main, is_shown, watermark, covered_minute, gap_s, allowed_lateness_s, max_visit_s, present_s, loyalty_days, lasts_days, definition FROM presence_scope",
     );
     let rows = step(READ, STEP_TIMEOUT, asked.fetch_all(connection)).await?;
     let scopes = rows.iter().map(scope).collect::<Result<_, _>>().map_err(read)?;
@@ -94,12 +94,14 @@ async fn write_scopes(connection: &mut PgConnection, scopes: &[Scope]) -> Result
     let what = "write scopes";
     let asked = sqlx::query(
         "INSERT INTO presence_scope AS s
-             (profile, site, is_shown, is_main, watermark, covered_minute, gap_s, allowed_lateness_s, max_visit_s, present_s, definition)
-         SELECT u.profile, u.site, u.is_shown, u.is_main, to_timestamp(u.watermark::float8), to_timestamp(u.covered::float8), u.gap, u.late, u.longest, u.present, u.definition
-         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-              AS u(profile, site, is_shown, is_main, watermark, covered, gap, late, longest, present, definition)
+             (profile, site, is_shown, is_main, watermark, covered_minute, gap_s, allowed_lateness_s, max_visit_s, present_s, loyalty_days, lasts_days, definition)
+         SELECT u.profile, u.site, u.is_shown, u.is_main, to_timestamp(u.watermark::float8), to_timestamp(u.covered::float8), u.gap, u.late, u.longest, u.present,
+              u.loyalty, u.lasts, u.definition
+         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+              AS u(profile, site, is_shown, is_main, watermark, covered, gap, late, longest, present, loyalty, lasts, definition)
          ON CONFLICT (profile, site) DO UPDATE SET is_main = excluded.is_main, watermark = excluded.watermark,
-             covered_minute = excluded.covered_minute, present_s = excluded.present_s, allowed_lateness_s = excluded.allowed_lateness_s
+             covered_minute = excluded.covered_minute, present_s = excluded.present_s, allowed_lateness_s = excluded.allowed_lateness_s,
+             loyalty_days = excluded.loyalty_days, lasts_days = excluded.lasts_days
          RETURNING s.profile, s.site, s.id",
     );
     let asked = asked.bind(scopes.iter().map(|scope| &*scope.profile).collect::<Vec<_>>()).bind(scopes.iter().map(|scope| &*scope.site).collect::<Vec<_>>());
@@ -108,6 +110,7 @@ async fn write_scopes(connection: &mut PgConnection, scopes: &[Scope]) -> Result
     let number = |of: fn(&Scope) -> i64| scopes.iter().map(of).collect::<Vec<_>>();
     let asked = asked.bind(number(|scope| scope.watermark)).bind(number(|scope| scope.covered_minute)).bind(number(|scope| scope.gap_s));
     let asked = asked.bind(number(|scope| scope.allowed_lateness_s)).bind(number(|scope| scope.max_visit_s)).bind(number(|scope| scope.present_s));
+    let asked = asked.bind(number(|scope| scope.loyalty_days)).bind(scopes.iter().map(|scope| scope.lasts_days).collect::<Vec<_>>());
     let asked = asked.bind(scopes.iter().map(|scope| scope.definition.as_str()).collect::<Vec<_>>());
     let rows = step(what, STEP_TIMEOUT, asked.fetch_all(connection)).await?;
     let mut ids: HashMap<(String, String), i32> = HashMap::new();
@@ -168,7 +171,9 @@ fn scope(row: &PgRow) -> Result<Scope, sqlx::Error> {
         allowed_lateness_s: number(7)?,
         max_visit_s: number(8)?,
         present_s: number(9)?,
-        definition: row.try_get(10)?,
+        loyalty_days: number(10)?,
+        lasts_days: row.try_get::<Option<i32>, _>(11)?.map(i64::from),
+        definition: row.try_get(12)?,
     })
 }
 

@@ -36,7 +36,7 @@ impl Rebuild for Postgres {
     async fn found(&mut self, profile: &str) -> Result<Option<Found>, WriteError> {
         let what = "read how far recomputing has come";
         let mut session = self.take()?;
-        let asked = sqlx::query("SELECT from_day, made_by, committed_ms, reached FROM presence_recompute WHERE profile = $1").bind(profile);
+        let asked = sqlx::query("SELECT from_day, made_by, committed_ms, reached FROM presence_recompute WHERE profile = $1 FOR UPDATE").bind(profile);
         let row = step(what, STEP_TIMEOUT, asked.fetch_optional(&mut session.connection)).await?;
         let read = |row: &sqlx::postgres::PgRow| {
             let reached = optional_micros(row, 3)?.map(|micros| micros.div_euclid(MICROS_PER_SECOND));

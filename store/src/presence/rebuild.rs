@@ -146,7 +146,7 @@ fn replace(dialect: Dialect, job: &Job, sites: &[Replaced]) -> Vec<String> {
         }
         // Posts are not told again.
         statements.push(format!("DELETE FROM presence_covered WHERE scope = {new} AND {both}"));
-        for column in ["gap_s", "allowed_lateness_s", "max_visit_s", "present_s"] {
+        for column in ["gap_s", "allowed_lateness_s", "max_visit_s", "present_s", "loyalty_days", "lasts_days"] {
             statements.push(format!(
                 "UPDATE presence_scope SET {column} = (SELECT n.{column} FROM presence_scope n WHERE n.profile = {shadow} AND n.site = {site})
                  WHERE profile = {profile} AND site = {site} AND {both}"

@@ -26,7 +26,21 @@ pub(crate) fn steps(dialect: Dialect, now_ms: i64, keep: &Keep) -> Vec<Step> {
         let before = before(of(&keep));
         steps.push(Step { what, sql: delete(dialect, table, key, time, before), is_bounded: true });
     }
+    for (what, table, key, time, of) in UNSCOPED {
+        steps.push(Step { what, sql: delete_unscoped(dialect, table, key, time, before(of(&keep))), is_bounded: true });
+    }
     steps
+}
+
+/// Rows of a table that no scope has, older than a time.
+fn delete_unscoped(dialect: Dialect, table: &str, key: &str, column: &str, before: i64) -> String {
+    let time = match dialect {
+        #[cfg(feature = "sqlite")]
+        Dialect::Sqlite => before.to_string(),
+        #[cfg(feature = "postgres")]
+        Dialect::Postgres => format!("to_timestamp({before})"),
+    };
+    format!("DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {column} < {time} LIMIT {STEP_ROWS})")
 }
 
 /// Percentiles of windows that have closed, and whose lengths have changed since. Until then the views work them out.
@@ -67,21 +81,24 @@ fn percentile(dialect: Dialect, percent: u32) -> String {
     format!("CASE WHEN n.place_kind = 0 THEN {} ELSE {} END", of(visits), of(stays))
 }
 
-/// Up to where windows are final: the watermark is past all that may still come, and no visit that began before can change.
+/// Up to where windows are final: the watermark is past all that may still come, and no visit that began before can change. What was before the
+/// end of an epoch whose key is destroyed cannot change either.
 fn finish(dialect: Dialect) -> String {
     match dialect {
         #[cfg(feature = "sqlite")]
-        Dialect::Sqlite => "UPDATE presence_scope SET final_until = min(watermark - gap_s - allowed_lateness_s - 1, coalesce((
+        Dialect::Sqlite => "UPDATE presence_scope SET final_until = max(coalesce(ended_until, 0), min(watermark - gap_s - allowed_lateness_s - 1, coalesce((
                 SELECT min(s.started_at) FROM presence_session s WHERE s.scope = presence_scope.id
                 AND s.ended_at >= presence_scope.watermark - presence_scope.gap_s - presence_scope.allowed_lateness_s
-                AND s.ended_at - s.started_at <= presence_scope.max_visit_s), watermark))"
+                AND s.ended_at - s.started_at <= presence_scope.max_visit_s), watermark)))"
             .to_owned(),
         #[cfg(feature = "postgres")]
-        Dialect::Postgres => "UPDATE presence_scope c SET final_until = least(c.watermark - (c.gap_s + c.allowed_lateness_s + 1) * interval '1 second', (
+        Dialect::Postgres => {
+            "UPDATE presence_scope c SET final_until = greatest(c.ended_until, least(c.watermark - (c.gap_s + c.allowed_lateness_s + 1) * interval '1 second', (
                 SELECT min(s.started_at) FROM presence_session s WHERE s.scope = c.id
                 AND s.ended_at >= c.watermark - (c.gap_s + c.allowed_lateness_s) * interval '1 second'
-                AND s.ended_at - s.started_at <= c.max_visit_s * interval '1 second'))"
-            .to_owned(),
+                AND s.ended_at - s.started_at <= c.max_visit_s * interval '1 second')))"
+                .to_owned()
+        }
     }
 }
 
@@ -112,6 +129,11 @@ const KEPT: [Kept; 8] = [
     ("delete old coverage", "presence_covered", "scope, level, start_at", "start_at", |keep| keep.counts),
     ("delete old records", "presence_record", "scope, client", "last_at", |keep| keep.records),
     ("delete old members of zones", "presence_member", "scope, zone, ap, since", "until", |keep| keep.counts),
+];
+
+const UNSCOPED: [Kept; 2] = [
+    ("delete old counts", "heard_count", "started_at, receiver, network, ap, radio", "started_at", |keep| keep.counts),
+    ("delete old clients", "client", "receiver, client, radio", "last_seen", |keep| keep.clients),
 ];
 
 /// What the days of loyalty, and what may come late, need of a client's record.

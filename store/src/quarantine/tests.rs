@@ -67,3 +67,16 @@ fn a_damaged_file_is_told_and_kept_beside_when_it_is_written_anew() {
     assert_eq!(bodies(&quarantine, name), [(3, b"first".to_vec()), (4, b"second".to_vec())]);
     assert_eq!(fs::read(dir.path().join(format!("{name}.damaged"))).unwrap(), raw);
 }
+
+#[test]
+fn what_is_too_old_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let quarantine = Quarantine::open(dir.path(), Key::from_bytes([5; 32])).unwrap();
+    quarantine.put("shape", &[aside(3, b"a")]).unwrap();
+    quarantine.put("shape", &[aside(4, b"b")]).unwrap();
+    let old = File::options().write(true).open(dir.path().join("00000000000000000003-shape.seal")).unwrap();
+    old.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000)).unwrap();
+    assert_eq!(quarantine.remove_before(1_000_000).unwrap(), 0);
+    assert_eq!(quarantine.remove_before(1_000_001).unwrap(), 1);
+    assert_eq!(quarantine.list().unwrap().iter().map(|file| file.first).collect::<Vec<_>>(), [Position(4)]);
+}

@@ -38,7 +38,7 @@ pub(super) async fn stored(connection: &mut SqliteConnection, journal: &str) -> 
     let cursor = step(READ, asked.fetch_optional(&mut *connection)).await?;
     let unpublished_since = cursor.map(|row| row.try_get_unchecked(0)).transpose().map_err(|error| error::of(READ, &error))?.flatten();
     let asked = sqlx::query(
-        "SELECT profile, site, is_main, is_shown, watermark, covered_minute, gap_s, allowed_lateness_s, max_visit_s, present_s, definition FROM presence_scope",
+        "SELECT profile, site, is_main, is_shown, watermark, covered_minute, gap_s, allowed_lateness_s, max_visit_s, present_s, loyalty_days, lasts_days, definition FROM presence_scope",
     );
     let rows = step(READ, asked.fetch_all(connection)).await?;
     let scopes = rows.iter().map(scope).collect::<Result<_, _>>().map_err(|error| error::of(READ, &error))?;
@@ -91,14 +91,17 @@ async fn write_scopes(connection: &mut SqliteConnection, scopes: &[Scope]) -> Re
     let mut ids = Vec::with_capacity(scopes.len());
     for scope in scopes {
         let asked = sqlx::query(
-            "INSERT INTO presence_scope (profile, site, is_shown, is_main, watermark, covered_minute, gap_s, allowed_lateness_s, max_visit_s, present_s, definition)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            "INSERT INTO presence_scope (profile, site, is_shown, is_main, watermark, covered_minute, gap_s, allowed_lateness_s, max_visit_s, present_s, loyalty_days, lasts_days,
+                 definition)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (profile, site) DO UPDATE SET is_main = excluded.is_main, watermark = excluded.watermark,
-                 covered_minute = excluded.covered_minute, present_s = excluded.present_s, allowed_lateness_s = excluded.allowed_lateness_s
+                 covered_minute = excluded.covered_minute, present_s = excluded.present_s, allowed_lateness_s = excluded.allowed_lateness_s,
+                 loyalty_days = excluded.loyalty_days, lasts_days = excluded.lasts_days
              RETURNING id",
         );
         let asked = asked.bind(&*scope.profile).bind(&*scope.site).bind(scope.is_shown).bind(scope.is_main).bind(scope.watermark).bind(scope.covered_minute);
-        let asked = asked.bind(scope.gap_s).bind(scope.allowed_lateness_s).bind(scope.max_visit_s).bind(scope.present_s).bind(&scope.definition);
+        let asked = asked.bind(scope.gap_s).bind(scope.allowed_lateness_s).bind(scope.max_visit_s).bind(scope.present_s);
+        let asked = asked.bind(scope.loyalty_days).bind(scope.lasts_days).bind(&scope.definition);
         ids.push(returned(step("write scopes", asked.fetch_all(&mut *connection)).await?)?);
     }
     Ok(ids)
@@ -156,7 +159,9 @@ fn scope(row: &SqliteRow) -> Result<Scope, sqlx::Error> {
         allowed_lateness_s: row.try_get_unchecked(7)?,
         max_visit_s: row.try_get_unchecked(8)?,
         present_s: row.try_get_unchecked(9)?,
-        definition: row.try_get_unchecked(10)?,
+        loyalty_days: row.try_get_unchecked(10)?,
+        lasts_days: row.try_get_unchecked(11)?,
+        definition: row.try_get_unchecked(12)?,
     })
 }
 

@@ -1,0 +1,427 @@
+//! The keys of epochs: made when a client of an epoch is seen first, destroyed some time after its end, and never made again.
+//!
+//! A key is a file `{kind}_{from}_{to}_{made_at}.key` in a directory of its own, beside which stands the book of what was destroyed. Whoever has
+//! no key cannot tell which address a pseudonym stands for, and a sighting that comes when the key is gone cannot be named and is dropped.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::key::Key;
+
+/// The first second of an epoch and that of the next, by a second in it.
+pub type Divide = Box<dyn FnMut(i64) -> (i64, i64) + Send>;
+
+/// How keys follow each other.
+pub struct Rule {
+    /// Names the keys of this rule: those of another are of no use under it.
+    pub kind: String,
+    /// Where one epoch ends and the next begins.
+    pub divide: Divide,
+    /// How long a key outlives its epoch, in seconds: for what is told late.
+    pub grace_s: i64,
+    /// Tells the time in seconds since 1970.
+    pub now: fn() -> i64,
+}
+
+/// A time in which a client keeps its pseudonym.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Epoch {
+    /// First second, since 1970.
+    pub from: i64,
+    /// First second of the next.
+    pub to: i64,
+}
+
+/// An epoch whose key is destroyed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ended {
+    /// Which rule it was under.
+    pub kind: String,
+    /// When it was.
+    pub epoch: Epoch,
+    /// When its key was made, seconds since 1970.
+    pub made_at: i64,
+    /// When its key was destroyed, seconds since 1970.
+    pub destroyed_at: i64,
+    /// When the last row had lost its client, and how many rows had; none while some have not.
+    pub cleared: Option<(i64, u64)>,
+}
+
+/// A key that is in use.
+#[derive(Clone, Debug)]
+pub struct Alive {
+    /// Which rule it is under.
+    pub kind: String,
+    /// When its epoch is.
+    pub epoch: Epoch,
+    /// When it was made, seconds since 1970.
+    pub made_at: i64,
+    /// When it is destroyed.
+    pub until: i64,
+    key: Key,
+    path: PathBuf,
+}
+
+/// What is known of the epoch of a sighting.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// When it is.
+    pub epoch: Epoch,
+    /// Its key, unless it is destroyed.
+    pub key: Option<Key>,
+}
+
+/// The keys of one data directory.
+pub struct Ring {
+    dir: PathBuf,
+    rule: Rule,
+    alive: Vec<Alive>,
+    ended: Vec<Ended>,
+    generation: u64,
+}
+
+impl Ring {
+    /// Reads the keys in `dir`, which is made when there is none. Keys of another rule are destroyed by the next [`Ring::destroy_due`].
+    ///
+    /// # Errors
+    /// When the directory, a key or the book cannot be read or written.
+    pub fn open(dir: &Path, rule: Rule) -> io::Result<Self> {
+        fs::create_dir_all(dir)?;
+        mend_book(&dir.join(BOOK))?;
+        let mut ring = Self::read(dir, rule)?;
+        // A destruction that was interrupted after it was written down is finished.
+        for file in key_files(dir)? {
+            if ring.ended.iter().any(|ended| ended.is_of(&file.kind, file.epoch, file.made_at)) {
+                wipe(&file.path)?;
+            }
+        }
+        let Self { alive, ended, .. } = &mut ring;
+        alive.retain(|alive| !ended.iter().any(|ended| ended.is_of(&alive.kind, alive.epoch, alive.made_at)));
+        Ok(ring)
+    }
+
+    /// As [`Ring::open`], and changes nothing: for looking at keys while another process uses them. A directory that is not there has none.
+    ///
+    /// # Errors
+    /// When a key or the book cannot be read.
+    pub fn read(dir: &Path, rule: Rule) -> io::Result<Self> {
+        let ended = read_book(&dir.join(BOOK))?;
+        let mut alive = Vec::new();
+        for file in key_files(dir)? {
+            // Gone since the directory was listed: destroyed meanwhile.
+            if let Some(key) = Key::read(&file.path).map_err(|error| about(&file.path, &error))? {
+                // One that was made under a clock that was ahead is as if made now.
+                let until = if file.kind == rule.kind { rule.until(file.epoch, file.made_at.min((rule.now)())) } else { i64::MIN };
+                alive.push(Alive { kind: file.kind, epoch: file.epoch, made_at: file.made_at, until, key, path: file.path });
+            }
+        }
+        alive.sort_by_key(|alive| alive.epoch);
+        Ok(Self { dir: dir.to_owned(), rule, alive, ended, generation: 0 })
+    }
+
+    /// Changes whenever what [`Ring::of`] answered before may not be true any more.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The keys in use, in the order of their epochs.
+    #[must_use]
+    pub fn alive(&self) -> &[Alive] {
+        &self.alive
+    }
+
+    /// The epochs whose keys are destroyed, in the order of their destruction.
+    #[must_use]
+    pub fn ended(&self) -> &[Ended] {
+        &self.ended
+    }
+
+    /// When the first key under this rule was made, seconds since 1970; none before there is any.
+    #[must_use]
+    pub fn born_at(&self) -> Option<i64> {
+        let alive = self.alive.iter().filter(|alive| alive.kind == self.rule.kind).map(|alive| alive.made_at);
+        alive.chain(self.ended.iter().filter(|ended| ended.kind == self.rule.kind).map(|ended| ended.made_at)).min()
+    }
+
+    /// The key for what was observed at a second. One that is missing is made, and durable before it is given.
+    ///
+    /// An epoch that is long over and had no key yet gets one too: an old sample is stored like any other post, and its key lives for as long as
+    /// that of an epoch that ends now.
+    ///
+    /// # Errors
+    /// When the key cannot be written.
+    pub fn of(&mut self, observed_at: i64) -> io::Result<Known> {
+        let (from, to) = (self.rule.divide)(observed_at);
+        let epoch = Epoch { from, to };
+        if let Some(alive) = self.alive.iter().find(|alive| alive.epoch == epoch && alive.kind == self.rule.kind) {
+            return Ok(Known { epoch, key: Some(alive.key.clone()) });
+        }
+        let now = (self.rule.now)();
+        let was_destroyed = self.ended.iter().rev().any(|ended| ended.epoch == epoch && ended.kind == self.rule.kind);
+        // A clock that had been ahead destroys keys too early: what comes before the epoch's end is named by another.
+        if (was_destroyed && now >= to) || self.alive.len() >= ALIVE_MAX {
+            return Ok(Known { epoch, key: None });
+        }
+        if was_destroyed {
+            tracing::warn!(from, to, "the key of an epoch that is not over was destroyed, by a clock that was ahead: its clients get other pseudonyms");
+        }
+        let key = Key::random()?;
+        let path = self.dir.join(format!("{}_{from}_{to}_{now}.key", self.rule.kind));
+        key.write_new(&path).map_err(|error| about(&path, &error))?;
+        let until = self.rule.until(epoch, now);
+        self.alive.push(Alive { kind: self.rule.kind.clone(), epoch, made_at: now, until, key: key.clone(), path });
+        self.alive.sort_by_key(|alive| alive.epoch);
+        self.generation += 1;
+        Ok(Known { epoch, key: Some(key) })
+    }
+
+    /// Takes a key in that no rule names any more, such as the one of clients that were known for good: it is destroyed by the next
+    /// [`Ring::destroy_due`], and everything before that loses its client.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn end_foreign(&mut self, kind: &str, path: &Path, made_at: i64) -> io::Result<()> {
+        if let Some(key) = Key::read(path).map_err(|error| about(path, &error))? {
+            let epoch = Epoch { from: i64::MIN, to: i64::MAX };
+            self.alive.insert(0, Alive { kind: kind.to_owned(), epoch, made_at, until: i64::MIN, key, path: path.to_owned() });
+        }
+        Ok(())
+    }
+
+    /// Whether a key's time is over.
+    #[must_use]
+    pub fn has_due(&self, reached: i64) -> bool {
+        self.alive.iter().any(|alive| alive.until <= reached)
+    }
+
+    /// Destroys the keys whose time is over when everything that arrived before `reached` is named; says how many.
+    ///
+    /// # Errors
+    /// When the book or a key's file cannot be written. What was destroyed before stays so, and the rest is tried again by the next call.
+    pub fn destroy_due(&mut self, reached: i64) -> io::Result<usize> {
+        let now = (self.rule.now)();
+        let mut destroyed = 0;
+        while let Some(at) = self.alive.iter().position(|alive| alive.until <= reached) {
+            let Alive { kind, epoch, made_at, path, .. } = self.alive[at].clone();
+            // An epoch of another rule ends now: what comes later is named by this one.
+            let to = if kind == self.rule.kind { epoch.to } else { epoch.to.min(now.max(epoch.from)) };
+            let ended = Ended { kind, epoch: Epoch { to, ..epoch }, made_at, destroyed_at: now, cleared: None };
+            self.write_down(&Line::Destroyed(&ended))?;
+            wipe(&path).map_err(|error| about(&path, &error))?;
+            self.alive.remove(at);
+            self.ended.push(ended);
+            self.generation += 1;
+            destroyed += 1;
+        }
+        Ok(destroyed)
+    }
+
+    /// The next epoch whose key is destroyed and whose rows have clients yet; and from when on rows are none of a key that is in use.
+    #[must_use]
+    pub fn to_clear(&self) -> Option<(Ended, i64)> {
+        let ended = self.ended.iter().find(|ended| ended.cleared.is_none())?;
+        let before = self.alive.iter().map(|alive| alive.epoch.to).filter(|&to| to <= ended.epoch.from).max();
+        Some((ended.clone(), before.unwrap_or(i64::MIN)))
+    }
+
+    /// Whether a change of rules has ended an epoch whose rows have clients yet: they must lose them before others come.
+    #[must_use]
+    pub fn must_clear_first(&self) -> bool {
+        self.ended.iter().any(|ended| ended.cleared.is_none() && ended.kind != self.rule.kind)
+    }
+
+    /// Up to where nothing can come any more, since all keys of before are destroyed; none when there were none under this rule.
+    #[must_use]
+    pub fn ended_until(&self) -> Option<i64> {
+        let latest = self.ended.iter().filter(|ended| ended.kind == self.rule.kind).map(|ended| ended.epoch.to).max()?;
+        Some(self.alive.iter().map(|alive| alive.epoch.from).min().map_or(latest, |oldest| oldest.min(latest)))
+    }
+
+    /// Up to where observations are gone with their keys, whatever the rule; none when none are.
+    #[must_use]
+    pub fn gone_until(&self) -> Option<i64> {
+        self.ended.iter().map(|ended| ended.epoch.to).max()
+    }
+
+    /// Writes down that no row of an epoch has a client any more.
+    ///
+    /// # Errors
+    /// When the book cannot be written.
+    pub fn cleared(&mut self, which: &Ended, rows: u64) -> io::Result<()> {
+        let now = (self.rule.now)();
+        self.write_down(&Line::Cleared(which, now, rows))?;
+        for ended in self.ended.iter_mut().filter(|ended| *ended == which) {
+            ended.cleared = Some((now, rows));
+        }
+        Ok(())
+    }
+
+    fn write_down(&self, line: &Line<'_>) -> io::Result<()> {
+        let path = self.dir.join(BOOK);
+        let write = || {
+            let is_new = !path.exists();
+            let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
+            if is_new {
+                file.write_all(BOOK_HEAD.as_bytes())?;
+            }
+            file.write_all(line.to_string().as_bytes())?;
+            file.sync_all()?;
+            File::open(&self.dir)?.sync_all()
+        };
+        write().map_err(|error| about(&path, &error))
+    }
+}
+
+impl fmt::Debug for Ring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ring").field("dir", &self.dir).field("alive", &self.alive.len()).field("ended", &self.ended.len()).finish_non_exhaustive()
+    }
+}
+
+impl Rule {
+    /// When a key is destroyed.
+    fn until(&self, epoch: Epoch, made_at: i64) -> i64 {
+        epoch.to.max(made_at).saturating_add(self.grace_s)
+    }
+}
+
+impl Ended {
+    /// Whether it is the end of a key. One that another rule has ended has an earlier end.
+    fn is_of(&self, kind: &str, epoch: Epoch, made_at: i64) -> bool {
+        self.kind == kind && self.epoch.from == epoch.from && self.made_at == made_at
+    }
+}
+
+/// A line of the book.
+enum Line<'a> {
+    Destroyed(&'a Ended),
+    Cleared(&'a Ended, i64, u64),
+}
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Destroyed(ended) => {
+                let Ended { kind, epoch: Epoch { from, to }, made_at, destroyed_at, .. } = ended;
+                writeln!(f, "destroyed\t{kind}\t{from}\t{to}\t{made_at}\t{destroyed_at}")
+            }
+            Self::Cleared(ended, at, rows) => writeln!(f, "cleared\t{}\t{}\t{}\t{}\t{at}\t{rows}", ended.kind, ended.epoch.from, ended.epoch.to, ended.made_at),
+        }
+    }
+}
+
+/// What the book tells. A last line that a power cut has torn is left out: its destruction was not done yet.
+fn read_book(path: &Path) -> io::Result<Vec<Ended>> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(about(path, &error)),
+    };
+    let mut ended: Vec<Ended> = Vec::new();
+    for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n') && !line.starts_with('#')) {
+        let words: Vec<&str> = line.trim_end().split('\t').collect();
+        let [what, kind, numbers @ ..] = &words[..] else { continue };
+        let numbers: Vec<i64> = numbers.iter().filter_map(|number| number.parse().ok()).collect();
+        match (*what, &numbers[..]) {
+            ("destroyed", &[from, to, made_at, destroyed_at]) => {
+                ended.push(Ended { kind: (*kind).to_owned(), epoch: Epoch { from, to }, made_at, destroyed_at, cleared: None });
+            }
+            ("cleared", &[from, to, made_at, at, rows]) => {
+                for one in ended.iter_mut().filter(|one| one.kind == *kind && one.epoch == Epoch { from, to } && one.made_at == made_at) {
+                    one.cleared = Some((at, rows.unsigned_abs()));
+                }
+            }
+            _ => {
+                let message = format!("{line:?} is no line of the book of destroyed keys; restore the file, or delete it: its epochs are then forgotten");
+                return Err(about(path, &io::Error::new(io::ErrorKind::InvalidData, message)));
+            }
+        }
+    }
+    Ok(ended)
+}
+
+/// Cuts off a line that a power cut has torn, and what is so old that nobody asks for it when there is much.
+fn mend_book(path: &Path) -> io::Result<()> {
+    let Ok(text) = fs::read_to_string(path) else { return Ok(()) };
+    let whole = text.rfind('\n').map_or(0, |end| end + 1);
+    let ended = read_book(path)?;
+    if whole == text.len() && ended.len() <= BOOK_LINES_MAX {
+        return Ok(());
+    }
+    let mut kept = BOOK_HEAD.to_owned();
+    let old = ended.len().saturating_sub(BOOK_LINES_MAX / 2);
+    for one in ended.iter().enumerate().filter(|(at, one)| *at >= old || one.cleared.is_none()).map(|(_, one)| one) {
+        kept += &Line::Destroyed(one).to_string();
+        if let Some((at, rows)) = one.cleared {
+            kept += &Line::Cleared(one, at, rows).to_string();
+        }
+    }
+    let next = path.with_extension("next");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
+    file.write_all(kept.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&next, path)?;
+    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+}
+
+struct KeyFile {
+    path: PathBuf,
+    kind: String,
+    epoch: Epoch,
+    made_at: i64,
+}
+
+fn key_files(dir: &Path) -> io::Result<Vec<KeyFile>> {
+    let mut files = Vec::new();
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(files),
+        entries => entries.map_err(|error| about(dir, &error))?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".key")) else { continue };
+        let words: Vec<&str> = name.rsplitn(4, '_').collect();
+        let &[made_at, to, from, kind] = &words[..] else { continue };
+        if let (Ok(from), Ok(to), Ok(made_at)) = (from.parse(), to.parse(), made_at.parse()) {
+            files.push(KeyFile { kind: kind.to_owned(), epoch: Epoch { from, to }, made_at, path });
+        }
+    }
+    Ok(files)
+}
+
+/// Overwrites a key's file and removes it. What a file system, a snapshot or a backup keeps beside it is not in our hands.
+///
+/// # Errors
+/// When it cannot be written or removed; one that is not there is gone already.
+pub fn wipe(path: &Path) -> io::Result<()> {
+    let file = match OpenOptions::new().write(true).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let mut file = file;
+    let bytes = usize::try_from(file.metadata()?.len()).unwrap_or(0);
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(&vec![0; bytes])?;
+    file.sync_all()?;
+    fs::remove_file(path)?;
+    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+}
+
+fn about(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+const BOOK: &str = "destroyed";
+const BOOK_HEAD: &str = "# Keys that footfall has destroyed: what, kind, first second, end, made at, done at, rows.\n";
+/// Epochs in the book at most: two months of ten minutes each.
+const BOOK_LINES_MAX: usize = 10_000;
+/// Keys in use at most: an old sample with more days than that is cut.
+const ALIVE_MAX: usize = 4_096;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+//! What becomes of an epoch's rows when its key is destroyed: those of clients go, and what is counted stays without them.
+//!
+//! Each step takes few rows, so that posts are written in between, and finds by itself what is left to do. The order matters to a start in the
+//! middle: observations go before the records that were made of them, so that none is taken in a second time.
+
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use crate::presence::told::Dialect;
+
+/// Rows of one epoch, as far as they are this process's own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Forget {
+    /// From this second on, since 1970.
+    pub from: i64,
+    /// Up to, not including, this second.
+    pub to: i64,
+    /// The receivers whose rows they are.
+    pub receivers: Vec<String>,
+    /// The sites whose presence it is.
+    pub sites: Vec<String>,
+    /// Up to where nothing can come any more; none when something can.
+    pub ended_until: Option<i64>,
+    /// Whether it is counted first how many were heard where.
+    pub keep_counts: bool,
+}
+
+/// What a step did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Forgotten {
+    /// Rows that were deleted or lost their client.
+    pub rows: u64,
+    /// Whether there is more to do.
+    pub more: bool,
+}
+
+/// Bounded statements over small tables, in their order; each is told again until it finds fewer rows than it may take.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(crate) struct Step {
+    pub(crate) what: &'static str,
+    /// One after the other in one transaction; the rows of the last are counted.
+    pub(crate) statements: Vec<String>,
+    pub(crate) is_bounded: bool,
+}
+
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+impl Forget {
+    /// Counts who was heard, once: when the first of the rows have gone the counts stand.
+    pub(crate) fn count_heard(&self, dialect: Dialect) -> Option<String> {
+        let level = |ap: &str| {
+            format!(
+                "SELECT {ap} AS ap, s.receiver, coalesce(s.network, 0) AS network, s.radio, count(DISTINCT o.client) AS devices,
+                     count(DISTINCT CASE WHEN o.ssid IS NOT NULL THEN o.client END) AS connected
+                 FROM observation o JOIN source s ON s.id = o.source
+                 LEFT JOIN client c ON c.receiver = s.receiver AND c.client = o.client AND c.radio = s.radio AND c.group_address
+                 WHERE {} AND o.source IN ({}) AND c.client IS NULL GROUP BY 1, 2, 3, 4",
+                self.during(dialect, "o.observed_at"),
+                self.sources()
+            )
+        };
+        self.keep_counts.then(|| {
+            format!(
+                "INSERT INTO heard_count (started_at, ended_at, receiver, network, ap, radio, devices, connected)
+                 SELECT {}, {}, h.receiver, h.network, h.ap, h.radio, h.devices, h.connected FROM ({} UNION ALL {}) h
+                 WHERE NOT EXISTS (SELECT 1 FROM heard_count k WHERE k.started_at = {} AND k.receiver = h.receiver)",
+                at(dialect, self.from),
+                at(dialect, self.to),
+                level("s.ap"),
+                level("-1"),
+                at(dialect, self.from)
+            )
+        })
+    }
+
+    /// What is to be done once no observation and no location is left.
+    pub(crate) fn steps(&self, dialect: Dialect) -> Vec<Step> {
+        let bounded = |what, statements| Step { what, statements, is_bounded: true };
+        let once = |what, statement| Step { what, statements: vec![statement], is_bounded: false };
+        let mut steps = vec![
+            bounded("forget clients", vec![self.delete_clients(dialect)]),
+            // What a job has read is what goes now: it is begun anew.
+            once("end recomputing", "DELETE FROM presence_recompute".to_owned()),
+            bounded("forget records", vec![self.delete_records(dialect)]),
+            bounded("forget whose visits they were", self.release_sessions(dialect)),
+        ];
+        steps.extend(self.ended_until.map(|until| once("tell what has ended", self.tell_end(dialect, until))));
+        steps
+    }
+
+    /// Whether a time is in the epoch.
+    pub(crate) fn during(&self, dialect: Dialect, time: &str) -> String {
+        format!("{time} >= {} AND {time} < {}", at(dialect, self.from), at(dialect, self.to))
+    }
+
+    /// The sources of the receivers.
+    pub(crate) fn sources(&self) -> String {
+        format!("SELECT s.id FROM source s JOIN dictionary d ON d.id = s.receiver WHERE d.value IN ({})", list(&self.receivers))
+    }
+
+    fn scopes(&self) -> String {
+        format!("SELECT c.id FROM presence_scope c WHERE c.site IN ({})", list(&self.sites))
+    }
+
+    fn delete_clients(&self, dialect: Dialect) -> String {
+        let receivers = format!("SELECT d.id FROM dictionary d WHERE d.value IN ({})", list(&self.receivers));
+        let which = format!("o.receiver IN ({receivers}) AND {}", self.during(dialect, "o.last_seen"));
+        delete(dialect, "client", "receiver, client, radio", &which)
+    }
+
+    fn delete_records(&self, dialect: Dialect) -> String {
+        let which = format!("o.scope IN ({}) AND {}", self.scopes(), self.during(dialect, "o.last_at"));
+        delete(dialect, "presence_record", "scope, client", &which)
+    }
+
+    /// In the place of its client each visit gets a number that is made of its id alone, and so do its stays.
+    fn release_sessions(&self, dialect: Dialect) -> Vec<String> {
+        let chunk = format!(
+            "SELECT s.scope, s.started_at, s.client, {NOBODY} + (s.visit_low & {LOW_BITS}) AS nobody FROM presence_session s
+             WHERE s.scope IN ({}) AND {} AND s.client >> 48 <> 1 ORDER BY s.scope, s.started_at, s.client LIMIT {STEP_ROWS}",
+            self.scopes(),
+            self.during(dialect, "s.started_at")
+        );
+        let stays = "UPDATE presence_stay SET client = k.nobody FROM chunk k
+             WHERE presence_stay.scope = k.scope AND presence_stay.visit_started_at = k.started_at AND presence_stay.client = k.client";
+        let sessions = "UPDATE presence_session SET client = k.nobody FROM chunk k
+             WHERE presence_session.scope = k.scope AND presence_session.started_at = k.started_at AND presence_session.client = k.client";
+        match dialect {
+            // The same chunk twice: sessions change last.
+            #[cfg(feature = "sqlite")]
+            Dialect::Sqlite => vec![format!("WITH chunk AS MATERIALIZED ({chunk}) {stays}"), format!("WITH chunk AS MATERIALIZED ({chunk}) {sessions}")],
+            #[cfg(feature = "postgres")]
+            Dialect::Postgres => vec![format!("WITH chunk AS MATERIALIZED ({chunk}), released AS ({stays}) {sessions}")],
+        }
+    }
+
+    fn tell_end(&self, dialect: Dialect, until: i64) -> String {
+        let scopes = self.scopes();
+        match dialect {
+            #[cfg(feature = "sqlite")]
+            Dialect::Sqlite => {
+                format!("UPDATE presence_scope SET ended_until = {until}, final_until = max(coalesce(final_until, {until}), {until}) WHERE id IN ({scopes})")
+            }
+            #[cfg(feature = "postgres")]
+            Dialect::Postgres => {
+                let until = format!("to_timestamp({})", until.clamp(0, LATEST));
+                format!("UPDATE presence_scope SET ended_until = {until}, final_until = greatest(final_until, {until}) WHERE id IN ({scopes})")
+            }
+        }
+    }
+}
+
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+fn at(dialect: Dialect, second: i64) -> String {
+    match dialect {
+        #[cfg(feature = "sqlite")]
+        Dialect::Sqlite => second.to_string(),
+        // Times that the database has.
+        #[cfg(feature = "postgres")]
+        Dialect::Postgres => format!("to_timestamp({})", second.clamp(0, LATEST)),
+    }
+}
+
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+fn delete(dialect: Dialect, table: &str, key: &str, which: &str) -> String {
+    let own = key.split(", ").map(|name| format!("o.{name}")).collect::<Vec<_>>().join(", ");
+    match dialect {
+        #[cfg(feature = "sqlite")]
+        Dialect::Sqlite => format!("DELETE FROM {table} WHERE ({key}) IN (SELECT {own} FROM {table} o WHERE {which} LIMIT {STEP_ROWS})"),
+        #[cfg(feature = "postgres")]
+        Dialect::Postgres => format!("DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT o.ctid FROM {table} o WHERE {which} LIMIT {STEP_ROWS}))"),
+    }
+}
+
+/// Texts as a list in SQL; of none a list that nothing is in.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+fn list(texts: &[String]) -> String {
+    if texts.is_empty() {
+        return "NULL".to_owned();
+    }
+    texts.iter().map(|text| format!("'{}'", text.replace('\'', "''"))).collect::<Vec<_>>().join(", ")
+}
+
+/// Rows of a table that one step takes.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(crate) const STEP_ROWS: u64 = 2_000;
+/// What a client's number begins with when it is nobody's: 1 in the high 16 bits.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+const NOBODY: u64 = 1 << 48;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+const LOW_BITS: u64 = (1 << 48) - 1;
+/// The end of the year 9999, beyond which no database goes.
+#[cfg(feature = "postgres")]
+const LATEST: i64 = 253_402_300_799;
