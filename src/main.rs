@@ -19,6 +19,7 @@ mod log;
 mod memory;
 mod metrics;
 mod migrate;
+mod optout;
 mod pipeline;
 mod query;
 mod recompute;
@@ -26,7 +27,7 @@ mod report;
 mod serve;
 mod simulate;
 
-use cli::{Cli, Command, ConfigCommand, JournalCommand};
+use cli::{Cli, Command, ConfigCommand, JournalCommand, PrivacyCommand};
 use failure::{Code, Failure};
 
 fn main() -> ExitCode {
@@ -61,6 +62,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Query(arguments) => runtime()?.block_on(query::run(&arguments)),
         Command::Journal { command: JournalCommand::Inspect(at) } => journal_command::inspect(at.config.as_deref()),
         Command::Journal { command: JournalCommand::Verify(at) } => journal_command::verify(at.config.as_deref()),
+        Command::Privacy { command: PrivacyCommand::Optout { command } } => optout::run(&command),
     }
 }
 

@@ -38,13 +38,15 @@ pub(crate) const PRESENCE_REFUSED_TOTAL: &str = "footfall_presence_refused_total
 /// Clients with something to publish.
 pub(crate) const PRESENCE_PENDING: &str = "footfall_presence_pending";
 
+/// Devices on the opt-out list.
+pub(crate) const OPTOUT_ENTRIES: &str = "footfall_optout_entries";
 /// Lines of the log that nobody took.
 pub(crate) const LOG_DROPPED_LINES_TOTAL: &str = "footfall_log_dropped_lines_total";
 
 /// All of them, for registration and for docs/metrics.md.
 pub(crate) const ALL: &[Described] = &[
     (OBSERVATIONS_TOTAL, "counter", "Observations by `outcome`: `written`, `repeat`, `late` (written, and too late to count in presence), `discarded`."),
-    (OBSERVATIONS_DISCARDED_TOTAL, "counter", "Discarded observations by `reason`: `future`, `scale`, `mac`, `time`, `poison`."),
+    (OBSERVATIONS_DISCARDED_TOTAL, "counter", "Discarded observations by `reason`: `future`, `scale`, `mac`, `time`, `poison`, `opted_out`."),
     (STORE_COMMIT_SECONDS, "histogram", "Seconds one transaction took, from its first statement to the answer of COMMIT."),
     (STORE_COMMIT_ROWS, "histogram", "Rows of all kinds in one transaction."),
     (STORE_LAG_SECONDS, "gauge", "Age of the oldest answered post that the store does not have yet."),
@@ -60,6 +62,7 @@ pub(crate) const ALL: &[Described] = &[
     (PRESENCE_CLIENTS, "gauge", "Clients held for presence, once per profile; footfall_presence_bytes over it is what one takes."),
     (PRESENCE_REFUSED_TOTAL, "counter", "Rows of presence that the database refused and that are missing until `footfall recompute`. Must be zero."),
     (PRESENCE_PENDING, "gauge", "Clients of which something is not in the rows of presence yet; 0 whenever nothing comes."),
+    (OPTOUT_ENTRIES, "gauge", "Devices on the opt-out list, as it was read last."),
     (LOG_DROPPED_LINES_TOTAL, "counter", "Lines of the log dropped because whoever reads stderr does not."),
 ];
 

@@ -14,6 +14,7 @@ use store::batch::Batch;
 use store::client::Pseudonyms;
 use store::group::{self, Fold, Group, Keep, ObservationRow};
 use store::journal::Journal;
+use store::optout::OptOuts;
 use store::position::Position;
 use store::quarantine::Quarantine;
 use store::repeat::RepeatFilter;
@@ -38,6 +39,8 @@ use source::Source;
 pub(crate) struct Settings {
     pub(crate) pseudonyms: Pseudonyms,
     pub(crate) keep: Keep,
+    /// Of whom nothing is written.
+    pub(crate) opted_out: Arc<OptOuts>,
     pub(crate) presence: presence::engine::Settings,
     /// The names of the receivers whose posts come this way: others in the store are another process's.
     pub(crate) receivers: Vec<String>,
@@ -55,6 +58,7 @@ pub(crate) struct Settings {
 struct Rules {
     pseudonyms: Pseudonyms,
     keep: Keep,
+    opted_out: Arc<OptOuts>,
     presence: presence::engine::Settings,
     receivers: Vec<String>,
     filter_key: (u64, u64),
@@ -66,7 +70,7 @@ impl Rules {
     }
 
     fn fold(&self) -> Fold {
-        Fold::new(self.pseudonyms.clone(), self.keep, RepeatFilter::new(self.filter_key))
+        Fold::new(self.pseudonyms.clone(), self.keep, Arc::clone(&self.opted_out), RepeatFilter::new(self.filter_key))
     }
 }
 
@@ -94,8 +98,8 @@ pub(crate) struct Pipeline<S> {
 impl<S: Store> Pipeline<S> {
     /// A pipeline that has not touched its store yet.
     pub(crate) fn new(store: S, journal: Arc<Journal>, quarantine: Quarantine, settings: Settings, report: Arc<Report>, stop: watch::Receiver<bool>) -> Self {
-        let Settings { pseudonyms, keep, presence, receivers, rows_max, retention, keep_presence, now_ms, filter_key, reuse } = settings;
-        let rules = Rules { pseudonyms, keep, presence, receivers, filter_key };
+        let Settings { pseudonyms, keep, opted_out, presence, receivers, rows_max, retention, keep_presence, now_ms, filter_key, reuse } = settings;
+        let rules = Rules { pseudonyms, keep, opted_out, presence, receivers, filter_key };
         let source = Source::new(Arc::clone(&journal));
         Self {
             store,

@@ -233,11 +233,13 @@ pub enum Discard {
     Time,
     /// The database refuses this one row; it stands in quarantine.
     Poison,
+    /// Of a device that is on the opt-out list.
+    OptedOut,
 }
 
 impl Discard {
     /// All reasons.
-    pub const ALL: [Self; 5] = [Self::Future, Self::Scale, Self::Mac, Self::Time, Self::Poison];
+    pub const ALL: [Self; 6] = [Self::Future, Self::Scale, Self::Mac, Self::Time, Self::Poison, Self::OptedOut];
 
     /// The value of the metric's `reason` label.
     #[must_use]
@@ -248,6 +250,7 @@ impl Discard {
             Self::Mac => "mac",
             Self::Time => "time",
             Self::Poison => "poison",
+            Self::OptedOut => "opted_out",
         }
     }
 }
