@@ -16,7 +16,7 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Receive posts until SIGTERM or SIGINT; SIGHUP reads certificates and secrets again
+    /// Receive posts until SIGTERM or SIGINT; SIGHUP reads certificates, secrets and the opt-out list again
     Serve(ConfigFile),
     /// Send posts as Meraki's cloud would, from simulated sites
     Simulate(Box<simulate::Arguments>),
@@ -33,7 +33,7 @@ pub(crate) enum Command {
     Report(report::Report),
     /// Run one read-only SQL statement on the database
     Query(Query),
-    /// What is known of people's devices, and for how long
+    /// What is known of people's devices and for how long, and who is never written
     Privacy {
         #[command(subcommand)]
         command: PrivacyCommand,
@@ -57,6 +57,11 @@ pub(crate) enum ConfigCommand {
 pub(crate) enum PrivacyCommand {
     /// Say what is kept of people's devices, for how long, which keys are destroyed, and what to tell people at the entrance
     Report(privacy::Arguments),
+    /// The list of devices that are never written, also while footfall runs: it takes a change within ten seconds, or at once with SIGHUP
+    Optout {
+        #[command(subcommand)]
+        command: OptOutCommand,
+    },
 }
 
 #[derive(Subcommand)]
@@ -65,6 +70,36 @@ pub(crate) enum JournalCommand {
     Inspect(ConfigFile),
     /// Read every record and check it; exits 74 when one is damaged
     Verify(ConfigFile),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum OptOutCommand {
+    /// Put the addresses of a CSV file on the list: all, or none when a line is wrong
+    Import(Import),
+    /// Put addresses on the list
+    Add(Addresses),
+    /// Take addresses off the list: what is heard of them from then on is written
+    Remove(Addresses),
+    /// Print how many devices are on the list
+    Count(ConfigFile),
+}
+
+#[derive(Args)]
+pub(crate) struct Import {
+    /// One address per line, in the first column or in one named mac, address or client; lines with # are left out
+    #[arg(value_name = "FILE.csv")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) at: ConfigFile,
+}
+
+#[derive(Args)]
+pub(crate) struct Addresses {
+    /// Addresses as in 02:00:5e:00:00:01; hyphens, dots or nothing will do
+    #[arg(required = true, value_name = "MAC")]
+    pub(crate) addresses: Vec<String>,
+    #[command(flatten)]
+    pub(crate) at: ConfigFile,
 }
 
 /// Which configuration a command uses.

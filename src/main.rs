@@ -19,6 +19,7 @@ mod log;
 mod memory;
 mod metrics;
 mod migrate;
+mod optout;
 mod pipeline;
 mod privacy;
 mod query;
@@ -63,6 +64,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Privacy { command: PrivacyCommand::Report(arguments) } => runtime()?.block_on(privacy::run(&arguments)),
         Command::Journal { command: JournalCommand::Inspect(at) } => journal_command::inspect(at.config.as_deref()),
         Command::Journal { command: JournalCommand::Verify(at) } => journal_command::verify(at.config.as_deref()),
+        Command::Privacy { command: PrivacyCommand::Optout { command } } => optout::run(&command),
     }
 }
 

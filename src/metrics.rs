@@ -44,6 +44,8 @@ pub(crate) const KEYS_DESTROYED_TOTAL: &str = "footfall_keys_destroyed_total";
 pub(crate) const KEY_ERRORS_TOTAL: &str = "footfall_key_errors_total";
 /// Rows that have lost their client.
 pub(crate) const ROWS_FORGOTTEN_TOTAL: &str = "footfall_rows_forgotten_total";
+/// Devices on the opt-out list.
+pub(crate) const OPTOUT_ENTRIES: &str = "footfall_optout_entries";
 
 /// Lines of the log that nobody took.
 pub(crate) const LOG_DROPPED_LINES_TOTAL: &str = "footfall_log_dropped_lines_total";
@@ -54,7 +56,7 @@ pub(crate) const ALL: &[Described] = &[
     (
         OBSERVATIONS_DISCARDED_TOTAL,
         "counter",
-        "Discarded observations by `reason`: `future`, `scale`, `mac`, `time`, `poison`, `epoch` (its key is destroyed).",
+        "Discarded observations by `reason`: `future`, `scale`, `mac`, `time`, `poison`, `epoch` (its key is destroyed), `opted_out`.",
     ),
     (STORE_COMMIT_SECONDS, "histogram", "Seconds one transaction took, from its first statement to the answer of COMMIT."),
     (STORE_COMMIT_ROWS, "histogram", "Rows of all kinds in one transaction."),
@@ -74,6 +76,7 @@ pub(crate) const ALL: &[Described] = &[
     (PRESENCE_CLIENTS, "gauge", "Clients held for presence, once per profile; footfall_presence_bytes over it is what one takes."),
     (PRESENCE_REFUSED_TOTAL, "counter", "Rows of presence that the database refused and that are missing until `footfall recompute`. Must be zero."),
     (PRESENCE_PENDING, "gauge", "Clients of which something is not in the rows of presence yet; 0 whenever nothing comes."),
+    (OPTOUT_ENTRIES, "gauge", "Devices on the opt-out list, as it was read last."),
     (LOG_DROPPED_LINES_TOTAL, "counter", "Lines of the log dropped because whoever reads stderr does not."),
 ];
 

@@ -15,6 +15,7 @@ use store::client::Pseudonyms;
 use store::epoch::Ring;
 use store::group::{self, Fold, Group, Keep, ObservationRow};
 use store::journal::Journal;
+use store::optout::OptOuts;
 use store::position::Position;
 use store::quarantine::Quarantine;
 use store::repeat::RepeatFilter;
@@ -43,6 +44,8 @@ pub(crate) struct Settings {
     /// The keys that the pseudonyms are made with, where they are those of epochs.
     pub(crate) ring: Option<Arc<Mutex<Ring>>>,
     pub(crate) keep: Keep,
+    /// Of whom nothing is written.
+    pub(crate) opted_out: Arc<OptOuts>,
     pub(crate) presence: presence::engine::Settings,
     /// The names of the receivers whose posts come this way: others in the store are another process's.
     pub(crate) receivers: Vec<String>,
@@ -61,6 +64,7 @@ pub(crate) struct Settings {
 struct Rules {
     pseudonyms: Pseudonyms,
     keep: Keep,
+    opted_out: Arc<OptOuts>,
     presence: presence::engine::Settings,
     receivers: Vec<String>,
     filter_key: (u64, u64),
@@ -72,7 +76,7 @@ impl Rules {
     }
 
     fn fold(&self) -> Fold {
-        Fold::new(self.pseudonyms.clone(), self.keep, RepeatFilter::new(self.filter_key))
+        Fold::new(self.pseudonyms.clone(), self.keep, Arc::clone(&self.opted_out), RepeatFilter::new(self.filter_key))
     }
 }
 
@@ -103,8 +107,9 @@ pub(crate) struct Pipeline<S> {
 impl<S: Store> Pipeline<S> {
     /// A pipeline that has not touched its store yet.
     pub(crate) fn new(store: S, journal: Arc<Journal>, quarantine: Quarantine, settings: Settings, report: Arc<Report>, stop: watch::Receiver<bool>) -> Self {
-        let Settings { pseudonyms, ring, keep, presence, receivers, rows_max, retention, keep_quarantine, keep_presence, now_ms, filter_key, reuse } = settings;
-        let rules = Rules { pseudonyms, keep, presence, receivers, filter_key };
+        let Settings { pseudonyms, ring, keep, opted_out, presence, receivers, rows_max, retention, keep_quarantine, keep_presence, now_ms, filter_key, reuse } =
+            settings;
+        let rules = Rules { pseudonyms, keep, opted_out, presence, receivers, filter_key };
         let source = Source::new(Arc::clone(&journal));
         Self {
             store,

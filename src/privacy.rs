@@ -5,13 +5,14 @@
 use clap::Args;
 use serde::Serialize;
 use store::epoch::Ring;
+use store::optout::OptOuts;
 
 use crate::ask::{self, Reader};
 use crate::cli::ConfigFile;
 use crate::config::{Clients, Config, Mode, Personal};
 use crate::config_command::{self, print};
 use crate::failure::{Code, Failure};
-use crate::keys;
+use crate::{keys, optout};
 
 mod layout;
 
@@ -56,6 +57,8 @@ struct Report {
     tables: Vec<Table>,
     journal: Sealed,
     quarantine: Sealed,
+    /// Devices on the opt-out list.
+    opted_out: usize,
     notice: String,
 }
 
@@ -146,6 +149,7 @@ impl Report {
                 kept_for: config.retention.quarantine.to_string(),
                 files: files(config, "quarantine"),
             },
+            opted_out: OptOuts::open(&config.data_dir).map_err(optout::failure)?.entries(),
             notice: layout::notice(privacy),
         })
     }

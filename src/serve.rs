@@ -17,6 +17,7 @@ use store::database::Database;
 use store::group::Keep;
 use store::journal::{self, Journal, OpenError};
 use store::key::Key;
+use store::optout::OptOuts;
 use store::quarantine::Quarantine;
 use store::writer::Store;
 use tokio::signal::unix::{SignalKind, signal};
@@ -32,8 +33,10 @@ use crate::pipeline::{Pipeline, Report, Settings};
 use crate::{clock, config_command, keys, metrics};
 
 mod listeners;
+mod opt_outs;
 
 use listeners::{Bound, bind, bind_all, load_certificates, remove_sockets, watch_certificates};
+use opt_outs::Watched;
 
 /// Serves until a signal ends it.
 pub(crate) fn run(named: Option<&Path>) -> Result<(), Failure> {
@@ -52,13 +55,14 @@ pub(crate) fn run(named: Option<&Path>) -> Result<(), Failure> {
     let metrics = metrics::install().map_err(|error| Failure::new(Code::Software, format!("install the metrics recorder: {error}")))?;
     keys::make_private_dir(&config.data_dir)?;
     let keys = Keys::open(&config)?;
+    let opted_out = Watched::open(&config.data_dir)?;
     let (journal, newest_ms) = open_journal(&config, &keys.journal)?;
     let journal = Arc::new(journal);
     let quarantine = Quarantine::open(&config.data_dir.join("quarantine"), keys.journal.clone())
         .map_err(|error| Failure::new(Code::CannotCreate, format!("open the quarantine in {}: {error}", config.data_dir.display())))?;
     let database = crate::migrate::open(&config)?;
     let runtime = crate::runtime()?;
-    let result = runtime.block_on(Process { config, file, metrics, dropped: log.dropped(), keys, journal, newest_ms, quarantine, database }.serve());
+    let result = runtime.block_on(Process { config, file, metrics, dropped: log.dropped(), keys, opted_out, journal, newest_ms, quarantine, database }.serve());
     // Tasks that a dead database or disk holds up must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
@@ -71,6 +75,7 @@ struct Process {
     metrics: PrometheusHandle,
     dropped: Dropped,
     keys: Keys,
+    opted_out: Arc<Watched>,
     journal: Arc<Journal>,
     /// When the newest record in the journal had arrived.
     newest_ms: i64,
@@ -91,8 +96,14 @@ impl Process {
 
         let store_kind = self.database.kind();
         let report = Arc::new(Report::new());
-        let ingress = Ingress::new(limits_of(&self.config), by_path, Arc::clone(&self.journal), Arc::new(clock::of_arrivals(self.newest_ms)));
-        let settings = pipeline_settings(&self.config, &self.keys, &ingress)?;
+        let ingress = Ingress::new(
+            limits_of(&self.config),
+            by_path,
+            Arc::clone(&self.opted_out.list),
+            Arc::clone(&self.journal),
+            Arc::new(clock::of_arrivals(self.newest_ms)),
+        );
+        let settings = pipeline_settings(&self.config, &self.keys, Arc::clone(&self.opted_out.list), &ingress)?;
         let pipeline = Pipeline::new(self.database, Arc::clone(&self.journal), self.quarantine, settings, Arc::clone(&report), stopping.clone());
         let (mut pipeline_ended, pipeline_thread) = start_pipeline(pipeline)?;
         let wait_for_stop = |mut stopping: watch::Receiver<bool>| async move {
@@ -114,13 +125,14 @@ impl Process {
         let (admin_shown, admin_task) = start_admin(&self.config, admin, wait_for_stop(admin_stopping)).await?;
         let mut server = tokio::spawn(server::serve(listeners, ingress, wait_for_stop(stopping)));
         let watching = tokio::spawn(watch_certificates(self.config.clone(), certificates.iter().map(|(_, one)| Arc::clone(one)).collect()));
+        let watching_list = tokio::spawn(Arc::clone(&self.opted_out).watch());
 
         for address in &shown {
             eprintln!("listening receiver {address}");
         }
         eprintln!("listening admin {admin_shown}");
 
-        let outcome = until_told(&mut signals, &mut pipeline_ended, || reload(self.file.as_deref(), &receivers, &certificates)).await;
+        let outcome = until_told(&mut signals, &mut pipeline_ended, || reload(self.file.as_deref(), &receivers, &certificates, &self.opted_out)).await;
         let _ = stop.send(true);
         match (&mut server).await {
             Ok(stopped) if stopped.cut_connections > 0 => tracing::warn!(cut = stopped.cut_connections, "connections were cut off at the end of stop_timeout"),
@@ -128,6 +140,7 @@ impl Process {
             Err(error) => tracing::error!(error = %error, "the server has ended by a defect"),
         }
         watching.abort();
+        watching_list.abort();
         finish(Arc::clone(&self.journal), pipeline_thread, self.config.limits.stop_timeout.0 / 4).await;
         let _ = admin_stop.send(true);
         let _ = tokio::time::timeout(Duration::from_millis(100), admin_task).await;
@@ -194,7 +207,7 @@ fn open_journal(config: &Config, key: &Key) -> Result<(Journal, i64), Failure> {
     Ok((journal, found.last_received_ms.unwrap_or(0)))
 }
 
-fn pipeline_settings(config: &Config, keys: &Keys, ingress: &Arc<Ingress<Arc<Journal>>>) -> Result<Settings, Failure> {
+fn pipeline_settings(config: &Config, keys: &Keys, opted_out: Arc<OptOuts>, ingress: &Arc<Ingress<Arc<Journal>>>) -> Result<Settings, Failure> {
     let filter_key = Key::random().map_err(|error| Failure::new(Code::Software, format!("make a key: {error}")))?;
     let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, ..] = *filter_key.bytes();
     let keeps = |fact: Personal| config.privacy.keep.contains(&fact);
@@ -202,6 +215,7 @@ fn pipeline_settings(config: &Config, keys: &Keys, ingress: &Arc<Ingress<Arc<Jou
         pseudonyms: keys.clients.clone(),
         ring: keys.ring.clone(),
         keep: Keep { ip: keeps(Personal::Ip), hostname: keeps(Personal::Hostname), user: keeps(Personal::User), device_name: keeps(Personal::DeviceName) },
+        opted_out,
         presence: config.presence_settings(keys.born_at).map_err(|(key, what, remedy)| Failure::new(Code::Usage, format!("{key}: {what}; {remedy}")))?,
         receivers: config.receiver.iter().map(|receiver| receiver.name.clone()).collect(),
         rows_max: config.pipeline.rows,
@@ -265,8 +279,9 @@ async fn start_admin(
     })
 }
 
-/// SIGHUP: certificates and secrets as they are in their files now. What is wrong keeps the old.
-fn reload(file: Option<&Path>, receivers: &[Arc<Receiver>], certificates: &[(usize, Arc<Certificate>)]) {
+/// SIGHUP: certificates, secrets and the opt-out list as they are in their files now. What is wrong keeps the old.
+fn reload(file: Option<&Path>, receivers: &[Arc<Receiver>], certificates: &[(usize, Arc<Certificate>)], opted_out: &Watched) {
+    opted_out.reload();
     for (_, certificate) in certificates {
         certificate.reload(now_ms().div_euclid(1_000));
     }

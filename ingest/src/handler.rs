@@ -14,6 +14,7 @@ use hyper::{HeaderMap, Method, Request};
 use metrics::{Counter, Histogram};
 use store::batch::Batch;
 use store::journal::{Append, AppendError, Appended, Journal, Kind};
+use store::optout::OptOuts;
 
 pub use self::answer::Answer;
 use self::body::{Body, Coding};
@@ -22,6 +23,7 @@ use crate::budget::Budget;
 use crate::budget::pool::{LARGEST_BYTES, Pool};
 use crate::metrics::{ANSWER_SECONDS, PARSE_FALLBACKS_TOTAL, REPAIRED_STRINGS_TOTAL, UNKNOWN_PATHS_TOTAL};
 use crate::receiver::{Open, Outcome, Receiver, Receivers};
+use crate::redact::redact;
 use crate::wire::{self, Context, Parsed, Parser, Rejection, Secrets};
 
 /// Bodies up to this size are parsed on the worker that read them; a larger one would hold up the worker's other connections for
@@ -73,6 +75,7 @@ pub struct Limits {
 pub struct Ingress<K> {
     limits: Limits,
     receivers: Receivers,
+    opted_out: Arc<OptOuts>,
     budget: Arc<Budget>,
     keeper: K,
     clock: Clock,
@@ -88,13 +91,14 @@ pub struct Ingress<K> {
 }
 
 impl<K: Keep> Ingress<K> {
-    /// An ingress that keeps posts with `keeper`.
+    /// An ingress that keeps posts with `keeper`, without the addresses of who is on `opted_out` at the time.
     #[must_use]
-    pub fn new(limits: Limits, receivers: Receivers, keeper: K, clock: Clock) -> Arc<Self> {
+    pub fn new(limits: Limits, receivers: Receivers, opted_out: Arc<OptOuts>, keeper: K, clock: Clock) -> Arc<Self> {
         let bytes = POOL_BYTES.min(limits.memory / 16);
         Arc::new(Self {
             limits,
             receivers,
+            opted_out,
             budget: Budget::new(limits.memory),
             keeper,
             clock,
@@ -261,6 +265,10 @@ impl<K: Keep> Ingress<K> {
                 Some(batch) => Ok(Parsed::Post(batch)),
                 None => ingress.parse_slow(&mut parser, &mut body.bytes, &context),
             };
+            let result = match result {
+                Ok(Parsed::Post(batch)) => ingress.without_opted_out(&mut parser, &mut body.bytes, &context, batch),
+                other => other,
+            };
             let bytes = parser.memory_bytes();
             ingress.parsers.give(parser, bytes);
             (result, body)
@@ -278,14 +286,33 @@ impl<K: Keep> Ingress<K> {
         }
     }
 
-    /// The second road takes a few times the body in memory, which must be claimed first.
     fn parse_slow(&self, parser: &mut Parser, body: &mut [u8], context: &Context<'_>) -> Result<Parsed, Outcome> {
-        let Some(_working) = self.budget.claim(wire::cost_bytes(body)) else { return Err(Outcome::ShedMemory) };
-        let parsed = parser.parse_slow(body, context).map_err(rejected)?;
+        let parsed = self.read_slow(parser, body, context)?;
         if matches!(parsed, Parsed::Post(_)) {
             self.fallbacks.increment(1);
         }
         Ok(parsed)
+    }
+
+    /// The second road takes a few times the body in memory, which must be claimed first.
+    fn read_slow(&self, parser: &mut Parser, body: &mut [u8], context: &Context<'_>) -> Result<Parsed, Outcome> {
+        let Some(_working) = self.budget.claim(wire::cost_bytes(body)) else { return Err(Outcome::ShedMemory) };
+        parser.parse_slow(body, context).map_err(rejected)
+    }
+
+    /// The post as it may be kept: where somebody in it is opted out, their addresses are zeros in the body, and the batch is what that body
+    /// tells, as it will be when it is read back from the journal.
+    fn without_opted_out(&self, parser: &mut Parser, body: &mut Vec<u8>, context: &Context<'_>, batch: Box<Batch>) -> Result<Parsed, Outcome> {
+        let Some(list) = self.opted_out.list() else { return Ok(Parsed::Post(batch)) };
+        if !redact(body, &batch, &list) {
+            return Ok(Parsed::Post(batch));
+        }
+        // The secret was compared, and is blank now.
+        let context = Context { secrets: Secrets::Trusted, ..*context };
+        match parser.parse_fast(body, &context, Some(batch)) {
+            Some(batch) => Ok(Parsed::Post(batch)),
+            None => self.read_slow(parser, body, &context),
+        }
     }
 
     fn recycle(&self, body: Body) {

@@ -9,6 +9,7 @@ pub mod certificate;
 pub mod handler;
 pub mod metrics;
 pub mod receiver;
+mod redact;
 pub mod server;
 pub mod simulate;
 pub mod wire;

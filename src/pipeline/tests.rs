@@ -255,6 +255,7 @@ impl Bench {
             ring: None,
             presence: crate::config::Config::default().presence_settings(0).unwrap(),
             keep: Keep::default(),
+            opted_out: Arc::default(),
             receivers: vec!["mall".to_owned()],
             rows_max: self.rows_max,
             retention: Duration::from_secs(86_400),

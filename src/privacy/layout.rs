@@ -51,6 +51,7 @@ pub(super) fn page(report: &Report) -> String {
     for (name, sealed) in [("journal", &report.journal), ("quarantine", &report.quarantine)] {
         let _ = writeln!(text, "  {name:<12} {} file(s), {}: {}", sealed.files, sealed.kept_for, sealed.what);
     }
+    let _ = writeln!(text, "\nOpted out: {} device(s), of which nothing is written", report.opted_out);
     let _ = write!(text, "\nNotice for the entrance\n\n{}", report.notice);
     text
 }

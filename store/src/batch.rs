@@ -235,11 +235,13 @@ pub enum Discard {
     Poison,
     /// The key of the epoch in which it was observed is destroyed, so that nobody can name its client.
     Epoch,
+    /// Of a device that is on the opt-out list.
+    OptedOut,
 }
 
 impl Discard {
     /// All reasons.
-    pub const ALL: [Self; 6] = [Self::Future, Self::Scale, Self::Mac, Self::Time, Self::Poison, Self::Epoch];
+    pub const ALL: [Self; 7] = [Self::Future, Self::Scale, Self::Mac, Self::Time, Self::Poison, Self::Epoch, Self::OptedOut];
 
     /// The value of the metric's `reason` label.
     #[must_use]
@@ -251,6 +253,7 @@ impl Discard {
             Self::Time => "time",
             Self::Poison => "poison",
             Self::Epoch => "epoch",
+            Self::OptedOut => "opted_out",
         }
     }
 }

@@ -20,6 +20,7 @@ pub mod metrics;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod migrations;
 pub mod null;
+pub mod optout;
 pub mod position;
 #[cfg(feature = "postgres")]
 pub mod postgres;

@@ -13,7 +13,7 @@ fn help_names_every_command_and_mistakes_exit_64() {
     let help = site.run(&["--help"]);
     assert!(help.status.success());
     let help = String::from_utf8(help.stdout).unwrap();
-    for command in ["serve", "simulate", "config", "migrate", "query", "report", "journal"] {
+    for command in ["serve", "simulate", "config", "migrate", "query", "report", "journal", "privacy"] {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
         assert!(site.run(&[command, "--help"]).status.success());
     }

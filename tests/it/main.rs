@@ -16,6 +16,7 @@ mod harness;
 // Shared with tests/faults, which uses more of it.
 #[allow(dead_code)]
 mod ledger;
+mod opted_out;
 mod posts;
 mod privacy;
 mod report;

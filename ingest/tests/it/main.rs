@@ -9,5 +9,6 @@ mod certificates;
 mod connections;
 mod deadlines;
 mod memory;
+mod opted_out;
 mod stop;
 mod support;

@@ -17,6 +17,7 @@ use ingest::server::{Listener, Socket, Stopped, serve};
 use ingest::wire::Secret;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::CertificateDer;
+use store::optout::OptOuts;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -95,7 +96,18 @@ impl Running {
         Self::start_on(Socket::Tcp(socket), address, change, tls)
     }
 
+    /// With some devices opted out.
+    pub(crate) async fn start_without(opted_out: OptOuts) -> Self {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        Self::start_all(Socket::Tcp(socket), address, |_| {}, Tls::Off, Arc::new(opted_out))
+    }
+
     pub(crate) fn start_on(socket: Socket, address: SocketAddr, change: impl FnOnce(&mut Limits), tls: Tls) -> Self {
+        Self::start_all(socket, address, change, tls, Arc::default())
+    }
+
+    fn start_all(socket: Socket, address: SocketAddr, change: impl FnOnce(&mut Limits), tls: Tls, opted_out: Arc<OptOuts>) -> Self {
         static SERVERS: AtomicUsize = AtomicUsize::new(0);
         meters::install();
         let mut limits = limits();
@@ -104,7 +116,7 @@ impl Running {
         let secrets = vec![Secret::new("old sesame".into()), Secret::new("open sesame".into())];
         let receivers = Receivers::new(vec![Receiver::new(&receiver_name, PATH, VALIDATOR, secrets)]).unwrap();
         let keeper = Keeper::default();
-        let ingress = Ingress::new(limits, receivers, keeper.clone(), clock());
+        let ingress = Ingress::new(limits, receivers, opted_out, keeper.clone(), clock());
         let authority = Authority::new();
         let certificate = Certificate::load(&receiver_name, authority.issue("first"), NOW).unwrap();
         let config = (tls != Tls::Off).then(|| certificate.server_config(tls == Tls::Http2).unwrap());

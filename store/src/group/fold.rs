@@ -1,8 +1,7 @@
 //! Batches in, the rows of one transaction out: pseudonyms, the repeat filter, and facts merged to one row each.
 
 use std::io;
-
-use hashbrown::HashSet;
+use std::sync::Arc;
 
 use super::index::{Index, NO_TEXT, bucket, source_hash};
 use super::known::{Known, Who};
@@ -10,11 +9,13 @@ use super::{AccessPointRow, ClientRow, Fact, Group, LocationRow, ObservationRow,
 use crate::batch::{AccessPoint, Batch, Client, Discard, Discards, Location, Observation, Radio};
 use crate::client::{ClientId, Pseudonyms};
 use crate::mac::Mac;
+use crate::optout::{List, OptOuts};
 use crate::presence::Changes;
 use crate::repeat::{RepeatFilter, Seen};
 use crate::texts::{Text, Texts};
 
 mod close;
+mod old;
 
 /// Which personal facts of a client may be written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -119,6 +120,7 @@ impl Gathered {
 pub struct Fold {
     pseudonyms: Pseudonyms,
     keep: Keep,
+    opted_out: Arc<OptOuts>,
     filter: RepeatFilter,
     /// What the store is known to say, across groups.
     known: Known,
@@ -130,11 +132,11 @@ pub struct Fold {
 }
 
 impl Fold {
-    /// A fold with nothing in it.
+    /// A fold with nothing in it. Of who is on `opted_out` at the time nothing is written.
     #[must_use]
-    pub fn new(pseudonyms: Pseudonyms, keep: Keep, filter: RepeatFilter) -> Self {
+    pub fn new(pseudonyms: Pseudonyms, keep: Keep, opted_out: Arc<OptOuts>, filter: RepeatFilter) -> Self {
         let (known, receivers) = (Known::default(), Texts::default());
-        Self { pseudonyms, keep, filter, known, receivers, now: Gathered::default(), scratch: Scratch::default() }
+        Self { pseudonyms, keep, opted_out, filter, known, receivers, now: Gathered::default(), scratch: Scratch::default() }
     }
 
     /// The rows gathered so far.
@@ -226,6 +228,7 @@ impl Fold {
         self.scratch.texts.resize(batch.texts.len(), None);
         self.scratch.clients.clear();
         self.scratch.clients.resize(batch.clients.len(), None);
+        self.scratch.opted_out = self.opted_out.list();
         self.now.tally.posts += 1;
         let receiver = self.now.group.texts.intern(&batch.receiver);
         let network = self.text(batch, batch.network);
@@ -242,63 +245,18 @@ impl Fold {
         Ok(())
     }
 
-    /// Says which of the old rows the store has: the others are written. Equal rows among them are written once.
-    ///
-    /// # Panics
-    /// When the answers are not as many as the rows asked for.
-    pub fn settle_old(&mut self, observations_stored: &[bool], locations_stored: &[bool]) {
-        assert_eq!(observations_stored.len(), self.now.old_observations.len(), "an answer for each old observation");
-        assert_eq!(locations_stored.len(), self.now.old_locations.len(), "an answer for each old location");
-        // A group may span minutes: a row that was new at its beginning can have passed the horizon by its end, and come again.
-        let mut written = self.old_prints_written();
-        for (row, &stored) in std::mem::take(&mut self.now.old_observations).iter().zip(observations_stored) {
-            if !stored && written.insert(self.observation_print(row)) {
-                self.now.group.observations.push(*row);
-            } else {
-                self.now.tally.repeats += 1;
-            }
-        }
-        for (row, &stored) in std::mem::take(&mut self.now.old_locations).iter().zip(locations_stored) {
-            if !stored && written.insert(self.location_print(row)) {
-                self.now.group.locations.push(*row);
-            } else {
-                self.now.tally.location_repeats += 1;
-            }
-        }
-    }
-
-    /// The fingerprints of those rows of the group that the filter has forgotten by now.
-    fn old_prints_written(&mut self) -> HashSet<u64> {
-        let mut written = HashSet::new();
-        for at in 0..self.now.group.observations.len() {
-            let row = self.now.group.observations[at];
-            if self.filter.is_old(row.observed_at) {
-                written.insert(self.observation_print(&row));
-            }
-        }
-        for at in 0..self.now.group.locations.len() {
-            let row = self.now.group.locations[at];
-            if self.filter.is_old(row.observed_at) {
-                written.insert(self.location_print(&row));
-            }
-        }
-        written
-    }
-
-    fn observation_print(&mut self, row: &ObservationRow) -> u64 {
-        let ssid = self.text_hash(row.ssid);
-        self.filter.observation(self.now.source_hashes[row.source as usize], ssid, row)
-    }
-
-    fn location_print(&mut self, row: &LocationRow) -> u64 {
-        let floor = [self.text_hash(row.floor_plan), self.text_hash(row.floor_plan_name)];
-        self.filter.location(self.now.source_hashes[row.source as usize], floor, row)
-    }
-
     fn add_observations(&mut self, batch: &Batch, from: Origin) {
         // Neighbouring observations mostly differ in the access point alone, so sources are looked up per access point.
         let mut last: Option<(Mac, u32, u64)> = None;
         for told in &batch.observations {
+            // First of all, so that who has no name here leaves no trace in sources and access points either.
+            let client = match self.client(batch, from, told.client, told.observed_at) {
+                Ok(client) => client,
+                Err(reason) => {
+                    self.now.tally.discarded.count(reason);
+                    continue;
+                }
+            };
             let (source, bucket) = match last {
                 Some((ap, source, bucket)) if ap == told.ap => (source, bucket),
                 _ => {
@@ -309,10 +267,6 @@ impl Fold {
                 }
             };
             self.see_access_point(from, told);
-            let Some(client) = self.client(batch, from, told.client, told.observed_at) else {
-                self.now.tally.discarded.count(Discard::Epoch);
-                continue;
-            };
             let ssid = self.text(batch, told.ssid);
             let address = batch.clients[told.client as usize].mac.into();
             let row =
@@ -333,7 +287,7 @@ impl Fold {
         let source = self.source(from, None);
         let source_hash = self.now.source_hashes[source as usize];
         for told in &batch.locations {
-            let Some(client) = self.client(batch, from, told.client, told.observed_at) else { continue };
+            let Ok(client) = self.client(batch, from, told.client, told.observed_at) else { continue };
             let row = self.location_row(batch, from, told, client, source);
             let print = self.location_print(&row);
             match self.filter.see(source_hash, print, row.observed_at) {
@@ -360,23 +314,35 @@ impl Fold {
         }
     }
 
-    /// The client's pseudonym, unless its key is destroyed; its row is made the first time and widened to `observed_at`.
-    fn client(&mut self, batch: &Batch, from: Origin, index: u32, observed_at: i64) -> Option<ClientId> {
-        let told = &batch.clients[index as usize];
+    /// The client's pseudonym, or why it has none; its row is made the first time and widened to `observed_at`.
+    fn client(&mut self, batch: &Batch, from: Origin, index: u32, observed_at: i64) -> Result<ClientId, Discard> {
         let epoch = self.pseudonyms.epoch(observed_at);
         let (client, row) = match self.scratch.clients[index as usize] {
-            Some((known, client, row)) if known == epoch => (client, row),
+            Some((known, told)) if known == epoch => told?,
             _ => {
-                let client = self.pseudonyms.of(told.mac, epoch)?;
-                let row = self.client_row(batch, from, told, client, observed_at);
-                self.scratch.clients[index as usize] = Some((epoch, client, row));
-                (client, row)
+                let told = self.new_client(batch, from, index, epoch, observed_at);
+                self.scratch.clients[index as usize] = Some((epoch, told));
+                told?
             }
         };
         let row = &mut self.now.group.clients[row as usize];
         row.first_seen = row.first_seen.min(observed_at);
         row.last_seen = row.last_seen.max(observed_at);
-        Some(client)
+        Ok(client)
+    }
+
+    fn new_client(&mut self, batch: &Batch, from: Origin, index: u32, epoch: usize, observed_at: i64) -> Named {
+        let told = &batch.clients[index as usize];
+        if self.is_opted_out(told.mac) {
+            return Err(Discard::OptedOut);
+        }
+        let client = self.pseudonyms.of(told.mac, epoch).ok_or(Discard::Epoch)?;
+        Ok((client, self.client_row(batch, from, told, client, observed_at)))
+    }
+
+    /// Ingress leaves the zero address in place of one that is opted out. A post that was kept before its client was has it still.
+    fn is_opted_out(&self, mac: Mac) -> bool {
+        mac == Mac::default() || self.scratch.opted_out.as_ref().is_some_and(|list| list.has(mac))
     }
 
     fn client_row(&mut self, batch: &Batch, from: Origin, told: &Client, client: ClientId, observed_at: i64) -> u32 {
@@ -494,6 +460,9 @@ impl Fold {
     }
 }
 
+/// A client and the number of its row, or why it has none.
+type Named = Result<(ClientId, u32), Discard>;
+
 /// What all rows of one batch share.
 #[derive(Clone, Copy)]
 struct Origin {
@@ -503,11 +472,12 @@ struct Origin {
     received_at_ms: i64,
 }
 
-/// Per batch: its strings and clients in the group's terms, found once. Per group: of whom it tells.
+/// Per batch: its strings and clients in the group's terms, found once, and who is opted out: a client who is has no terms. Per group: of whom it tells.
 #[derive(Default)]
 struct Scratch {
     told_of: Vec<Who>,
     texts: Vec<Option<Text>>,
     /// With the epoch that the pseudonym is of.
-    clients: Vec<Option<(usize, ClientId, u32)>>,
+    clients: Vec<Option<(usize, Named)>>,
+    opted_out: Option<Arc<List>>,
 }

@@ -6,13 +6,14 @@ use super::*;
 use crate::batch::{AccessPoint, Batch, Client, Discard, Location, Observation};
 use crate::client::Pseudonyms;
 use crate::key::Key;
+use crate::optout::{Editor, List, OptOuts};
 use crate::repeat::RepeatFilter;
 
 const NOW: i64 = 1_700_000_000;
 const AP: u64 = 0x0018_0a00_0001;
 
 fn fold(keep: Keep) -> Fold {
-    Fold::new(Pseudonyms::Keyed(Key::from_bytes([7; 32])), keep, RepeatFilter::new((3, 4)))
+    Fold::new(Pseudonyms::Keyed(Key::from_bytes([7; 32])), keep, Arc::default(), RepeatFilter::new((3, 4)))
 }
 
 fn batch(at: i64) -> Batch {
@@ -85,7 +86,7 @@ fn a_filter_told_of_the_stored_rows_knows_them_whatever_their_numbers() {
     });
     first.add(&told).unwrap();
 
-    let mut second = Fold::new(Pseudonyms::Keyed(Key::from_bytes([7; 32])), Keep::default(), RepeatFilter::new((50, 60)));
+    let mut second = Fold::new(Pseudonyms::Keyed(Key::from_bytes([7; 32])), Keep::default(), Arc::default(), RepeatFilter::new((50, 60)));
     assert_eq!(second.start(NOW), (NOW - 900).div_euclid(60) * 60);
     second.remember(first.group());
     let mut other = batch(NOW + 1);
@@ -237,4 +238,71 @@ fn a_group_that_tells_nothing_new_of_somebody_leaves_the_row_out_until_it_is_set
     assert_eq!((group.access_points[0].last_seen - NOW, group.access_points[0].name), (715, Fact { text: Text::NONE, at: NOW + 720 }));
     assert_eq!(group.texts.get(group.clients[0].receiver), Some("mall"));
     assert!(!fold.has_put_off());
+}
+
+/// What the reports of a group's discards add up to, beside its rows.
+fn accounted(fold: &Fold) -> u64 {
+    let tally = fold.tally();
+    fold.group().observations.len() as u64 + fold.old_observations().len() as u64 + tally.repeats + tally.discarded.total()
+}
+
+#[test]
+fn who_is_opted_out_leaves_a_count_and_nothing_else() {
+    let (out, stays, key) = (0x1800_0000_0002, 0x1800_0000_0001, Key::from_bytes([5; 32]));
+    // Once as it stands in a journal from before the opting out, once as ingress leaves it, and a heard-by-nobody-else access point each.
+    for mac in [out, 0] {
+        let list = Arc::new(OptOuts::from(List::of(key.clone(), [Mac::from_bits(out)])));
+        let mut fold = Fold::new(Pseudonyms::Keyed(Key::from_bytes([7; 32])), Keep { ip: true, ..Keep::default() }, list, RepeatFilter::new((3, 4)));
+        let mut told = batch(NOW);
+        let gone = client(&mut told, mac, Some("secretive OS"), NOW - 4);
+        for second in [4, 5, 86_400] {
+            hear(&mut told, gone, NOW - second, -60, Some("secretive network"));
+        }
+        let location = Location {
+            observed_at: NOW - 4,
+            client: gone,
+            floor_plan: Text::NONE,
+            floor_plan_name: Text::NONE,
+            x_m: 1.0,
+            y_m: 2.0,
+            lat: f64::NAN,
+            lng: f64::NAN,
+            uncertainty_m: f64::NAN,
+        };
+        told.locations.push(location);
+        told.observations[0].ap = Mac::from_bits(AP + 1);
+        let left = client(&mut told, stays, None, NOW - 5);
+        hear(&mut told, left, NOW - 5, -61, None);
+        told.locations.push(Location { client: left, ..location });
+        fold.add(&told).unwrap();
+
+        assert_eq!((fold.tally().told, fold.tally().discarded.of(Discard::OptedOut), accounted(&fold)), (4, 3, 4));
+        let group = fold.group();
+        assert_eq!((group.observations.len(), group.locations.len(), group.clients.len(), group.access_points.len()), (1, 1, 1, 1));
+        assert_eq!(group.observations[0].client, group.clients[0].client);
+        assert!(group.texts.iter().all(|text| !text.contains("secretive")) && group.sources.iter().all(|source| source.ap != Some(Mac::from_bits(AP + 1))));
+        assert_eq!(group.posts[0].observations, 4, "what the post told");
+    }
+}
+
+#[test]
+fn a_list_that_changes_is_asked_anew_at_each_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("keys")).unwrap();
+    let list = Arc::new(OptOuts::open(dir.path()).unwrap());
+    let mut fold = Fold::new(Pseudonyms::Keyed(Key::from_bytes([7; 32])), Keep::default(), Arc::clone(&list), RepeatFilter::new((3, 4)));
+    let mac = Mac::from_bits(0x1800_0000_0001);
+    let change = |change: fn(&mut Editor, Mac) -> bool| {
+        let mut editor = Editor::open(dir.path()).unwrap();
+        assert!(change(&mut editor, mac));
+        editor.save().unwrap();
+        list.look().unwrap();
+    };
+    fold.add(&one(NOW, NOW - 5, -60, None)).unwrap();
+    change(Editor::add);
+    fold.add(&one(NOW, NOW - 4, -60, None)).unwrap();
+    change(Editor::remove);
+    fold.add(&one(NOW, NOW - 3, -60, None)).unwrap();
+    assert_eq!(fold.group().observations.iter().map(|row| NOW - row.observed_at).collect::<Vec<_>>(), [5, 3]);
+    assert_eq!(fold.tally().discarded.of(Discard::OptedOut), 1);
 }

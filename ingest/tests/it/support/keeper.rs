@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use ingest::handler::Keep;
 use store::journal::{Append, AppendError, Appended, Kind};
+use store::mac::Mac;
 use store::position::Position;
 use tokio::sync::{Semaphore, watch};
 
@@ -11,6 +12,9 @@ use tokio::sync::{Semaphore, watch};
 pub(crate) struct Kept {
     pub(crate) is_unknown: bool,
     pub(crate) has_batch: bool,
+    /// The addresses of its clients, in order.
+    pub(crate) clients: Vec<Mac>,
+    pub(crate) observations: u64,
     pub(crate) receiver: String,
     pub(crate) received_at_ms: i64,
     pub(crate) body: String,
@@ -74,6 +78,8 @@ impl Keep for Keeper {
         kept.push(Kept {
             is_unknown: matches!(post.kind, Kind::Unknown),
             has_batch: post.batch.is_some(),
+            clients: post.batch.iter().flat_map(|batch| batch.clients.iter().map(|client| client.mac)).collect(),
+            observations: post.batch.as_ref().map_or(0, |batch| batch.told()),
             receiver: post.receiver.to_string(),
             received_at_ms: post.received_at_ms,
             body: String::from_utf8(post.body.clone()).unwrap(),
