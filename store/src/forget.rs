@@ -32,13 +32,60 @@ pub struct Forgotten {
     pub more: bool,
 }
 
-/// Bounded statements over small tables, in their order; each is told again until it finds fewer rows than it may take.
+/// How far a store has come with what it is to forget. It is lost with the process, and begun anew then.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub(crate) struct Step {
-    pub(crate) what: &'static str,
-    /// One after the other in one transaction; the rows of the last are counted.
-    pub(crate) statements: Vec<String>,
-    pub(crate) is_bounded: bool,
+pub(crate) struct Progress {
+    pub(crate) what: Forget,
+    pub(crate) stage: Stage,
+}
+
+/// What comes next. Each stage has as many steps as it needs.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stage {
+    /// Observations, locations and facts about clients are deleted.
+    Told,
+    /// Records are deleted.
+    Records,
+    /// Visits lose their client, slice by slice; none before it is known when the first one began.
+    Visits(Option<Slice>),
+}
+
+/// Visits that began within a time.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Slice {
+    pub(crate) from: i64,
+    length_s: i64,
+}
+
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+impl Slice {
+    /// The first one.
+    pub(crate) fn at(from: i64) -> Self {
+        Self { from, length_s: SLICE_S }
+    }
+
+    /// The next one: longer when this one had few visits, shorter when it had many.
+    pub(crate) fn next(self, rows: u64) -> Self {
+        let length_s = match rows {
+            0..500 => (self.length_s * 2).min(SLICE_S_MAX),
+            500..STEP_ROWS => self.length_s,
+            _ => (self.length_s / 2).max(SLICE_S_MIN),
+        };
+        Self { from: self.from.saturating_add(self.length_s), length_s }
+    }
+}
+
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+impl Progress {
+    /// The progress with what is to be forgotten now.
+    pub(crate) fn of<'p>(known: &'p mut Option<Self>, what: &Forget) -> &'p mut Self {
+        if known.as_ref().is_some_and(|known| known.what != *what) {
+            *known = None;
+        }
+        known.get_or_insert_with(|| Self { what: what.clone(), stage: Stage::Told })
+    }
 }
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -51,9 +98,8 @@ impl Forget {
                      count(DISTINCT CASE WHEN o.ssid IS NOT NULL THEN o.client END) AS connected
                  FROM observation o JOIN source s ON s.id = o.source
                  LEFT JOIN client c ON c.receiver = s.receiver AND c.client = o.client AND c.radio = s.radio AND c.group_address
-                 WHERE {} AND o.source IN ({}) AND c.client IS NULL GROUP BY 1, 2, 3, 4",
-                self.during(dialect, "o.observed_at"),
-                self.sources()
+                 WHERE {} AND c.client IS NULL GROUP BY 1, 2, 3, 4",
+                self.of_observations(dialect)
             )
         };
         self.keep_counts.then(|| {
@@ -70,60 +116,59 @@ impl Forget {
         })
     }
 
-    /// What is to be done once no observation and no location is left.
-    pub(crate) fn steps(&self, dialect: Dialect) -> Vec<Step> {
-        let bounded = |what, statements| Step { what, statements, is_bounded: true };
-        let once = |what, statement| Step { what, statements: vec![statement], is_bounded: false };
-        let mut steps = vec![
-            bounded("forget clients", vec![self.delete_clients(dialect)]),
-            // What a job has read is what goes now: it is begun anew.
-            once("end recomputing", "DELETE FROM presence_recompute".to_owned()),
-            bounded("forget records", vec![self.delete_records(dialect)]),
-            bounded("forget whose visits they were", self.release_sessions(dialect)),
-        ];
-        steps.extend(self.ended_until.map(|until| once("tell what has ended", self.tell_end(dialect, until))));
-        steps
-    }
-
     /// Whether a time is in the epoch.
-    pub(crate) fn during(&self, dialect: Dialect, time: &str) -> String {
+    fn during(&self, dialect: Dialect, time: &str) -> String {
         format!("{time} >= {} AND {time} < {}", at(dialect, self.from), at(dialect, self.to))
-    }
-
-    /// The sources of the receivers.
-    pub(crate) fn sources(&self) -> String {
-        format!("SELECT s.id FROM source s JOIN dictionary d ON d.id = s.receiver WHERE d.value IN ({})", list(&self.receivers))
     }
 
     fn scopes(&self) -> String {
         format!("SELECT c.id FROM presence_scope c WHERE c.site IN ({})", list(&self.sites))
     }
 
-    fn delete_clients(&self, dialect: Dialect) -> String {
+    /// Which rows of the clients' facts they are.
+    pub(crate) fn of_clients(&self, dialect: Dialect) -> String {
         let receivers = format!("SELECT d.id FROM dictionary d WHERE d.value IN ({})", list(&self.receivers));
-        let which = format!("o.receiver IN ({receivers}) AND {}", self.during(dialect, "o.last_seen"));
-        delete(dialect, "client", "receiver, client, radio", &which)
+        format!("o.receiver IN ({receivers}) AND {}", self.during(dialect, "o.last_seen"))
     }
 
-    fn delete_records(&self, dialect: Dialect) -> String {
+    /// Which observations or locations they are.
+    pub(crate) fn of_observations(&self, dialect: Dialect) -> String {
+        let sources = format!("SELECT s.id FROM source s JOIN dictionary d ON d.id = s.receiver WHERE d.value IN ({})", list(&self.receivers));
+        format!("o.source IN ({sources}) AND {}", self.during(dialect, "o.observed_at"))
+    }
+
+    /// Some records; and before the first of them, what recomputing has read: it is begun anew.
+    pub(crate) fn delete_records(&self, dialect: Dialect) -> [String; 2] {
         let which = format!("o.scope IN ({}) AND {}", self.scopes(), self.during(dialect, "o.last_at"));
-        delete(dialect, "presence_record", "scope, client", &which)
+        ["DELETE FROM presence_recompute".to_owned(), delete(dialect, "presence_record", "scope, client", &which)]
     }
 
-    /// In the place of its client each visit gets a number that is made of its id alone, and so do its stays.
-    fn release_sessions(&self, dialect: Dialect) -> Vec<String> {
+    /// When the first of the visits began; null when there is none.
+    pub(crate) fn first_visit(&self, dialect: Dialect) -> String {
+        let epoch = match dialect {
+            #[cfg(feature = "sqlite")]
+            Dialect::Sqlite => "min(s.started_at)",
+            #[cfg(feature = "postgres")]
+            Dialect::Postgres => "extract(epoch FROM min(s.started_at))::bigint",
+        };
+        format!("SELECT {epoch} FROM presence_session s WHERE s.scope IN ({}) AND {}", self.scopes(), self.during(dialect, "s.started_at"))
+    }
+
+    /// In the place of its client each visit that began in a slice gets a number that is made of its id alone, and so do its stays: stays first.
+    /// The rows of the last statement are the visits.
+    pub(crate) fn release_visits(&self, dialect: Dialect, slice: Slice) -> Vec<String> {
         let chunk = format!(
             "SELECT s.scope, s.started_at, s.client, {NOBODY} + (s.visit_low & {LOW_BITS}) AS nobody FROM presence_session s
-             WHERE s.scope IN ({}) AND {} AND s.client >> 48 <> 1 ORDER BY s.scope, s.started_at, s.client LIMIT {STEP_ROWS}",
+             WHERE s.scope IN ({}) AND s.started_at >= {} AND s.started_at < {} AND s.client >> 48 <> 1",
             self.scopes(),
-            self.during(dialect, "s.started_at")
+            at(dialect, slice.from),
+            at(dialect, slice.from.saturating_add(slice.length_s).min(self.to))
         );
         let stays = "UPDATE presence_stay SET client = k.nobody FROM chunk k
              WHERE presence_stay.scope = k.scope AND presence_stay.visit_started_at = k.started_at AND presence_stay.client = k.client";
         let sessions = "UPDATE presence_session SET client = k.nobody FROM chunk k
              WHERE presence_session.scope = k.scope AND presence_session.started_at = k.started_at AND presence_session.client = k.client";
         match dialect {
-            // The same chunk twice: sessions change last.
             #[cfg(feature = "sqlite")]
             Dialect::Sqlite => vec![format!("WITH chunk AS MATERIALIZED ({chunk}) {stays}"), format!("WITH chunk AS MATERIALIZED ({chunk}) {sessions}")],
             #[cfg(feature = "postgres")]
@@ -131,9 +176,10 @@ impl Forget {
         }
     }
 
-    fn tell_end(&self, dialect: Dialect, until: i64) -> String {
-        let scopes = self.scopes();
-        match dialect {
+    /// Says from when on rows cannot change; none when they still can.
+    pub(crate) fn tell_end(&self, dialect: Dialect) -> Option<String> {
+        let (scopes, until) = (self.scopes(), self.ended_until?);
+        Some(match dialect {
             #[cfg(feature = "sqlite")]
             Dialect::Sqlite => {
                 format!("UPDATE presence_scope SET ended_until = {until}, final_until = max(coalesce(final_until, {until}), {until}) WHERE id IN ({scopes})")
@@ -143,7 +189,7 @@ impl Forget {
                 let until = format!("to_timestamp({})", until.clamp(0, LATEST));
                 format!("UPDATE presence_scope SET ended_until = {until}, final_until = greatest(final_until, {until}) WHERE id IN ({scopes})")
             }
-        }
+        })
     }
 }
 
@@ -180,7 +226,14 @@ fn list(texts: &[String]) -> String {
 
 /// Rows of a table that one step takes.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub(crate) const STEP_ROWS: u64 = 2_000;
+pub(crate) const STEP_ROWS: u64 = 5_000;
+/// Visits that began within so many seconds lose their client in the first step; and in the shortest and the longest.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+const SLICE_S: i64 = 600;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+const SLICE_S_MIN: i64 = 10;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+const SLICE_S_MAX: i64 = 86_400;
 /// What a client's number begins with when it is nobody's: 1 in the high 16 bits.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 const NOBODY: u64 = 1 << 48;

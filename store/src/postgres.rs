@@ -50,7 +50,7 @@ struct Session {
     connection: PgConnection,
     partitions: Partitions,
     /// How far an ended epoch is forgotten.
-    walk: Option<forget::Walk>,
+    walk: forget::Walk,
 }
 
 impl Postgres {
@@ -79,7 +79,7 @@ impl Postgres {
         // Only now: a migration may take its time.
         step("set up the session", STEP_TIMEOUT, sqlx::raw_sql(SESSION_LIMITS).execute(&mut connection)).await?;
         let partitions = Partitions::read(&mut connection).await?;
-        Ok(Session { connection, partitions, walk: None })
+        Ok(Session { connection, partitions, walk: forget::Walk::default() })
     }
 }
 

@@ -13,7 +13,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 
 use crate::dictionary::{Absent, Ids, Learned, Wanted, newest_received_ms, resolve, whole};
-use crate::forget::{Forget, Forgotten};
+use crate::forget::{Forget, Forgotten, Progress};
 use crate::group::{Group, LocationRow, ObservationRow, Part};
 use crate::migrations;
 use crate::position::{JournalId, Position};
@@ -44,7 +44,7 @@ pub struct Sqlite {
     connection: Option<Open>,
     /// Which file the connection has open.
     file: Option<FileId>,
-    ids: Ids,
+    ids: Box<Ids>,
 }
 
 /// Device and inode.
@@ -54,6 +54,8 @@ type FileId = (u64, u64);
 struct Open {
     driver: SqliteConnection,
     told: Told,
+    /// How far an ended epoch is forgotten.
+    forgetting: Box<Option<Progress>>,
 }
 
 impl Sqlite {
@@ -62,7 +64,7 @@ impl Sqlite {
     /// # Errors
     /// What is wrong with the URL and the remedy.
     pub fn new(url: &str) -> Result<Self, String> {
-        Ok(Self { path: path_of(url)?, connection: None, file: None, ids: Ids::default() })
+        Ok(Self { path: path_of(url)?, connection: None, file: None, ids: Box::default() })
     }
 
     /// Takes the connection out; whoever is done without an error puts it back.
@@ -106,7 +108,7 @@ impl Sqlite {
         let mut connection = step("open the database file", options.connect()).await?;
         error::migrate(migrations::migrator(migrations::SQLITE).run_direct(None, &mut connection, false)).await?;
         let told = Told::register(&mut connection).await?;
-        Ok(Open { driver: connection, told })
+        Ok(Open { driver: connection, told, forgetting: Box::default() })
     }
 }
 
@@ -240,7 +242,7 @@ impl Store for Sqlite {
 
     async fn forget(&mut self, what: &Forget) -> Result<Forgotten, WriteError> {
         let mut connection = self.take()?;
-        let forgotten = forget::next(&mut connection.driver, what).await?;
+        let forgotten = forget::next(&mut connection.driver, &mut connection.forgetting, what).await?;
         self.check_name()?;
         self.connection = Some(connection);
         Ok(forgotten)
@@ -274,7 +276,7 @@ pub(crate) fn path_of(url: &str) -> Result<PathBuf, String> {
 
 /// Writes the rows of a part, inside a transaction.
 async fn write_rows(open: &mut Open, group: &Group, part: &Part, ids: &Ids) -> Result<Learned, WriteError> {
-    let Open { driver: connection, told } = open;
+    let Open { driver: connection, told, .. } = open;
     let wanted = Wanted::by(group, part);
     let resolved = resolve(connection, ids, group, &wanted, Absent::Add).await?;
     told.write_observations(connection, &group.observations[part.observations.clone()], &resolved).await?;

@@ -129,6 +129,14 @@ fn ends(night: &Night, is_killed: bool) {
     let why = site.query("SELECT DISTINCT return_rate, return_reason FROM hourly WHERE visits > 0");
     assert_eq!(why, [json!({"return_rate": null, "return_reason": "identity_epoch"})]);
     served.stop();
+    let report: Value = serde_json::from_slice(&site.run(&["privacy", "report", "--json"]).stdout).unwrap();
+    assert_eq!((&report["mode"], &report["keys"]["destroyed"], &report["keys"]["being_cleared"]), (&json!("day"), &json!(1), &json!(0)), "{report:#}");
+    let destroyed = &report["keys"]["latest"][0];
+    assert!(destroyed["to"] == at_the_edge.to_string() && destroyed["rows"].as_u64().unwrap() > 30, "{destroyed}");
+    assert!(report["tables"][0]["oldest"].as_str().unwrap() >= at_the_edge.to_string().as_str(), "{report:#}");
+    let refused = site.run(&["recompute", "--from", &at_the_edge.to_string()[..10]]);
+    assert_eq!(refused.status.code(), Some(64));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("is gone with its keys"), "rows that cannot be made anew are not deleted");
     // And it stays so.
     let served = site.serve();
     served.wait_until_applied();
@@ -151,6 +159,37 @@ fn an_epoch_ends_on_postgres() {
     let cluster = Cluster::start();
     ends(&Night::on(Some(&cluster.make_database("night")), ""), false);
     ends(&Night::on(Some(&cluster.make_database("killed_night")), ""), true);
+}
+
+/// A backup has clients whose key is gone: nobody can name them, and they go again.
+#[test]
+fn a_database_restored_from_before_the_end_of_an_epoch_loses_its_clients_again() {
+    let night = Night::on(None, "");
+    let Night { site, .. } = &night;
+    night.set(night.at(3, 59));
+    let served = site.serve();
+    post(&served, &(0..10).map(|minute| (PASSING, night.at(3, 10 + minute))).collect::<Vec<_>>());
+    served.wait_until_applied();
+    served.stop();
+    let (database, backup) = (site.data().join("footfall.db"), site.path("backup.db"));
+    fs::copy(&database, &backup).unwrap();
+    let counted = numbers(site, night.at(4, 0));
+
+    night.set(night.at(5, 0) + 1);
+    let served = site.serve();
+    served.wait_for_log("no row of it has a client any more");
+    post(&served, &[(NIGHT_OWL, night.at(4, 59))]);
+    served.wait_until_applied();
+    served.stop();
+    fs::copy(&backup, &database).unwrap();
+    assert_eq!(site.number("SELECT count(*) FROM visits WHERE client IS NOT NULL"), 1);
+
+    let served = site.serve();
+    served.wait_for_log("rows of ended epochs had clients again");
+    served.wait_until_applied();
+    assert_eq!((numbers(site, night.at(4, 0)), site.number("SELECT count(*) FROM visits WHERE client IS NOT NULL")), (counted, 0));
+    assert_eq!(site.number("SELECT count(*) FROM observations"), 1, "what came after the backup is there again");
+    served.stop();
 }
 
 /// A store that is away holds a key for as long as posts wait that it names.

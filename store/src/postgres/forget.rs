@@ -1,54 +1,82 @@
 //! Rows of an ended epoch lose their clients in Postgres.
 //!
-//! Observations and locations are walked through by the blocks of their partitions, each block once: rows that are deleted stay in the way of
-//! a search until they are vacuumed.
+//! Observations, locations and clients are walked through by the blocks of their tables, each block once: rows that are deleted stay in the way
+//! of a search until they are vacuumed.
 
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use super::STEP_TIMEOUT;
 use super::error::{self, step};
-use crate::forget::{Forget, Forgotten};
+use crate::forget::{Forget, Forgotten, Progress, Slice, Stage};
 use crate::presence::told::Dialect;
 use crate::writer::WriteError;
 
-/// How far the partitions were walked through.
+const DIALECT: Dialect = Dialect::Postgres;
+
+/// How far a session has come.
+#[derive(Default)]
 pub(super) struct Walk {
-    what: Forget,
-    tables: Vec<String>,
+    progress: Option<Progress>,
+    /// The tables that are not walked through yet, the next one last.
+    tables: Option<Vec<String>>,
     block: i64,
 }
 
 /// The next step.
-pub(super) async fn next(connection: &mut PgConnection, walk: &mut Option<Walk>, what: &Forget) -> Result<Forgotten, WriteError> {
-    if walk.as_ref().is_none_or(|walk| walk.what != *what) {
-        if let Some(sql) = what.count_heard(Dialect::Postgres) {
-            step("count who was heard", STEP_TIMEOUT, sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection)).await?;
-        }
-        *walk = Some(Walk { what: what.clone(), tables: partitions(connection).await?, block: 0 });
+pub(super) async fn next(connection: &mut PgConnection, walk: &mut Walk, what: &Forget) -> Result<Forgotten, WriteError> {
+    if walk.progress.as_ref().is_some_and(|progress| progress.what != *what) {
+        *walk = Walk::default();
     }
-    if let Some(walk) = walk
-        && let Some(rows) = walk.step(connection).await?
-    {
-        return Ok(Forgotten { rows, more: true });
-    }
-    let mut done = Forgotten::default();
-    for forgetting in what.steps(Dialect::Postgres) {
-        for sql in forgetting.statements {
-            done.rows = step(forgetting.what, STEP_TIMEOUT, sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection)).await?.rows_affected();
+    let stage = Progress::of(&mut walk.progress, what).stage;
+    let (rows, next) = match stage {
+        Stage::Told => match walk.step(connection, what).await? {
+            Some(rows) => (rows, Stage::Told),
+            None => (0, Stage::Records),
+        },
+        Stage::Records => {
+            let mut rows = 0;
+            for sql in what.delete_records(DIALECT) {
+                rows = step("forget records", STEP_TIMEOUT, sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection)).await?.rows_affected();
+            }
+            (rows, if rows > 0 { Stage::Records } else { Stage::Visits(None) })
         }
-        if forgetting.is_bounded && done.rows > 0 {
-            return Ok(Forgotten { more: true, ..done });
+        Stage::Visits(None) => {
+            let sql = what.first_visit(DIALECT);
+            let asked = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *connection);
+            let first: Option<i64> = step("find the first visit", STEP_TIMEOUT, asked).await?;
+            (0, Stage::Visits(Some(Slice::at(first.unwrap_or(what.to)))))
         }
-    }
-    *walk = None;
-    Ok(Forgotten::default())
+        Stage::Visits(Some(slice)) if slice.from < what.to => {
+            let mut rows = 0;
+            for sql in what.release_visits(DIALECT, slice) {
+                let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection);
+                rows = step("forget whose visits they were", STEP_TIMEOUT, done).await?.rows_affected();
+            }
+            (rows, Stage::Visits(Some(slice.next(rows))))
+        }
+        Stage::Visits(Some(_)) => {
+            if let Some(sql) = what.tell_end(DIALECT) {
+                step("tell what has ended", STEP_TIMEOUT, sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection)).await?;
+            }
+            *walk = Walk::default();
+            return Ok(Forgotten::default());
+        }
+    };
+    Progress::of(&mut walk.progress, what).stage = next;
+    Ok(Forgotten { rows, more: true })
 }
 
 impl Walk {
     /// Deletes from some blocks; none when all have been looked at.
-    async fn step(&mut self, connection: &mut PgConnection) -> Result<Option<u64>, WriteError> {
-        while let Some(table) = self.tables.last().cloned() {
-            let own = format!("{} AND o.source IN ({})", self.what.during(Dialect::Postgres, "o.observed_at"), self.what.sources());
+    async fn step(&mut self, connection: &mut PgConnection, what: &Forget) -> Result<Option<u64>, WriteError> {
+        if self.tables.is_none() {
+            if let Some(sql) = what.count_heard(DIALECT) {
+                step("count who was heard", STEP_TIMEOUT, sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection)).await?;
+            }
+            self.tables = Some(tables(connection).await?);
+        }
+        while let Some(table) = self.tables.as_ref().and_then(|tables| tables.last().cloned()) {
+            let own = if table == CLIENT { what.of_clients(DIALECT) } else { what.of_observations(DIALECT) };
             // One that is gone has no size.
             let asked = format!(
                 "SELECT pg_relation_size(to_regclass('{table}')) / current_setting('block_size')::bigint, CASE WHEN {} = 0 THEN EXISTS (SELECT FROM {table} o WHERE {own}) END",
@@ -59,7 +87,7 @@ impl Walk {
             let (blocks, has_own): (Option<i64>, Option<bool>) = (row.try_get(0).map_err(read)?, row.try_get(1).map_err(read)?);
             let from = self.block;
             if from >= blocks.unwrap_or(0) || has_own == Some(false) {
-                self.tables.pop();
+                self.tables.as_mut().map(Vec::pop);
                 self.block = 0;
                 continue;
             }
@@ -71,13 +99,17 @@ impl Walk {
     }
 }
 
-async fn partitions(connection: &mut PgConnection) -> Result<Vec<String>, WriteError> {
+/// The facts about clients come last.
+async fn tables(connection: &mut PgConnection) -> Result<Vec<String>, WriteError> {
     let asked = sqlx::query_scalar(
         "SELECT i.inhrelid::regclass::text FROM pg_inherits i WHERE i.inhparent IN ('observation'::regclass, 'location'::regclass) ORDER BY 1",
     );
-    step(FORGET, STEP_TIMEOUT, asked.fetch_all(connection)).await
+    let mut tables = vec![CLIENT.to_owned()];
+    tables.extend(step(FORGET, STEP_TIMEOUT, asked.fetch_all(connection)).await?);
+    Ok(tables)
 }
 
-const FORGET: &str = "forget observations and locations";
+const FORGET: &str = "forget what was told";
+const CLIENT: &str = "client";
 /// 16 MiB: about 200,000 observations.
 const STEP_BLOCKS: i64 = 2_048;

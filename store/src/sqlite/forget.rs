@@ -4,33 +4,77 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::error::step;
 use super::run;
-use crate::forget::{Forget, Forgotten, STEP_ROWS};
+use crate::forget::{Forget, Forgotten, Progress, STEP_ROWS, Slice, Stage};
 use crate::presence::told::Dialect;
 use crate::writer::WriteError;
 
+const DIALECT: Dialect = Dialect::Sqlite;
+
 /// The next step.
-pub(super) async fn next(connection: &mut SqliteConnection, what: &Forget) -> Result<Forgotten, WriteError> {
-    if let Some(sql) = what.count_heard(Dialect::Sqlite) {
+pub(super) async fn next(connection: &mut SqliteConnection, progress: &mut Option<Progress>, what: &Forget) -> Result<Forgotten, WriteError> {
+    let Progress { stage, .. } = Progress::of(progress, what);
+    let rows = match *stage {
+        Stage::Told => {
+            let rows = delete_told(connection, what).await?;
+            if rows == 0 {
+                *stage = Stage::Records;
+            }
+            rows
+        }
+        Stage::Records => {
+            let rows = together(connection, "forget records", &what.delete_records(DIALECT)).await?;
+            if rows == 0 {
+                *stage = Stage::Visits(None);
+            }
+            rows
+        }
+        Stage::Visits(None) => {
+            let sql = what.first_visit(DIALECT);
+            let first: Option<i64> = step("find the first visit", sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *connection)).await?;
+            *stage = Stage::Visits(Some(Slice::at(first.unwrap_or(what.to))));
+            0
+        }
+        Stage::Visits(Some(slice)) if slice.from < what.to => {
+            let rows = together(connection, "forget whose visits they were", &what.release_visits(DIALECT, slice)).await?;
+            *stage = Stage::Visits(Some(slice.next(rows)));
+            rows
+        }
+        Stage::Visits(Some(_)) => {
+            if let Some(sql) = what.tell_end(DIALECT) {
+                step("tell what has ended", sqlx::query(AssertSqlSafe(sql)).execute(&mut *connection)).await?;
+            }
+            *progress = None;
+            return Ok(Forgotten::default());
+        }
+    };
+    Ok(Forgotten { rows, more: true })
+}
+
+async fn delete_told(connection: &mut SqliteConnection, what: &Forget) -> Result<u64, WriteError> {
+    if let Some(sql) = what.count_heard(DIALECT) {
         step("count who was heard", sqlx::query(AssertSqlSafe(sql)).execute(&mut *connection)).await?;
     }
-    for table in ["observation", "location"] {
-        let own = format!("{} AND o.source IN ({})", what.during(Dialect::Sqlite, "o.observed_at"), what.sources());
-        let sql = format!("DELETE FROM {table} WHERE rowid IN (SELECT o.rowid FROM {table} o WHERE {own} LIMIT {STEP_ROWS})");
-        let rows = step("forget observations and locations", sqlx::query(AssertSqlSafe(sql)).execute(&mut *connection)).await?.rows_affected();
+    let (of_observations, of_clients) = (what.of_observations(DIALECT), what.of_clients(DIALECT));
+    for (table, key, which) in
+        [("observation", "rowid", &of_observations), ("location", "rowid", &of_observations), ("client", "receiver, client, radio", &of_clients)]
+    {
+        let own = key.split(", ").map(|name| format!("o.{name}")).collect::<Vec<_>>().join(", ");
+        let sql = format!("DELETE FROM {table} WHERE ({key}) IN (SELECT {own} FROM {table} o WHERE {which} LIMIT {STEP_ROWS})");
+        let rows = step("forget what was told", sqlx::query(AssertSqlSafe(sql)).execute(&mut *connection)).await?.rows_affected();
         if rows > 0 {
-            return Ok(Forgotten { rows, more: true });
+            return Ok(rows);
         }
     }
-    for forgetting in what.steps(Dialect::Sqlite) {
-        run(connection, forgetting.what, "BEGIN IMMEDIATE").await?;
-        let mut rows = 0;
-        for sql in forgetting.statements {
-            rows = step(forgetting.what, sqlx::query(AssertSqlSafe(sql)).execute(&mut *connection)).await?.rows_affected();
-        }
-        run(connection, forgetting.what, "COMMIT").await?;
-        if forgetting.is_bounded && rows > 0 {
-            return Ok(Forgotten { rows, more: true });
-        }
+    Ok(0)
+}
+
+/// Statements in one transaction; the rows of the last.
+async fn together(connection: &mut SqliteConnection, what: &str, statements: &[String]) -> Result<u64, WriteError> {
+    run(connection, what, "BEGIN IMMEDIATE").await?;
+    let mut rows = 0;
+    for sql in statements {
+        rows = step(what, sqlx::query(AssertSqlSafe(sql.as_str())).execute(&mut *connection)).await?.rows_affected();
     }
-    Ok(Forgotten::default())
+    run(connection, what, "COMMIT").await?;
+    Ok(rows)
 }
