@@ -202,6 +202,7 @@ impl<S: Store> Pipeline<S> {
             );
             return Err(WriteError::new(Class::Schema, message));
         }
+        engine.recall_members(&stored.members);
         let lasts = |days: Option<i64>| days.map_or_else(|| "for good".to_owned(), |days| format!("for {days} days"));
         if let Some(scope) = stored.scopes.iter().find(|scope| stored.unpublished_since.is_some() && scope.lasts_days != rules.presence.lasting.lasts_days()) {
             let message = format!(
@@ -215,6 +216,7 @@ impl<S: Store> Pipeline<S> {
         let unpublished = stored.unpublished_since.unwrap_or(i64::MAX);
         let take_in = |recent: &Group| {
             fold.remember(recent);
+            engine.recall_newest(recent);
             let is_own = |source: &group::Source| recent.texts.get(source.receiver).is_some_and(|receiver| rules.receivers.iter().any(|own| own == receiver));
             let own: Vec<bool> = recent.sources.iter().map(is_own).collect();
             let is_ours = |row: &ObservationRow| row.observed_at >= unpublished && own[row.source as usize];

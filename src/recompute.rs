@@ -124,6 +124,7 @@ impl<'a> Recompute<'a> {
         let mut engine = Engine::new(self.settings.clone());
         let stored = writer.presence(NO_JOURNAL).await.map_err(said)?;
         engine.recall(&stored.scopes);
+        engine.recall_members(&stored.members);
         self.job.committed_ms = committed_ms;
         let reached = self.begin(&mut writer, since).await.map_err(said)?;
         let told = self.replay(&mut writer, &mut engine, reached).await?;

@@ -17,4 +17,5 @@ pub mod session;
 pub mod site;
 mod sites;
 pub mod stay;
+mod tags;
 mod tidy;

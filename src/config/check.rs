@@ -46,6 +46,11 @@ impl Config {
         if !self.admin.address.is_local() {
             warnings.push("admin.address: the admin listener has no login, and others reach this address".to_owned());
         }
+        for (n, _) in self.site.iter().enumerate().filter(|(_, site)| !site.networks.is_empty() && !site.receivers.is_empty()) {
+            warnings.push(format!(
+                "site[{n}]: it has networks (version 3) and receivers (version 2): where both tell of one network, visits are the same, but seen is not, and observations are stored twice"
+            ));
+        }
         if self.database.reveal() == "null:" {
             warnings.push("database = \"null:\": every row is thrown away; this is for measuring alone".to_owned());
         }

@@ -82,7 +82,10 @@ pub(crate) struct Site {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Zone {
     pub(crate) name: String,
+    #[serde(default)]
     pub(crate) aps: Vec<String>,
+    #[serde(default)]
+    pub(crate) tags: Vec<String>,
 }
 
 impl Config {
@@ -178,6 +181,7 @@ impl Config {
                 time_zone: time_zone(zone.0, &zone.1)?,
                 opening: opening_hours(&site.opening_hours, &key("opening_hours"))?,
                 zones: zones(&site.zone, &key("zone"))?,
+                tagged: site.zone.iter().filter(|zone| !zone.tags.is_empty()).map(|zone| (zone.name.clone(), zone.tags.clone())).collect(),
             });
         }
         Ok(sites)
@@ -256,6 +260,12 @@ fn zones(told: &[Zone], key: &str) -> Result<Vec<(String, Vec<Member>)>, Wrong> 
                 &format!("{:?} is empty or taken by an earlier zone", zone.name),
                 "give each zone of a site a name of its own",
             );
+        }
+        if zone.aps.is_empty() && zone.tags.is_empty() {
+            return wrong(&format!("{key}[{n}].aps"), "the zone has no access point and no tag", "list aps = [\"00:18:0a:13:dd:b0\"] or tags = [\"food\"]");
+        }
+        if zone.tags.iter().any(String::is_empty) {
+            return wrong(&format!("{key}[{n}].tags"), "there is an empty tag", "write tags as the dashboard shows them");
         }
         let mut aps = Vec::new();
         for ap in &zone.aps {

@@ -82,6 +82,13 @@ fn the_example_names_every_key() {
 }
 
 #[test]
+fn both_versions_of_one_network_in_a_site_are_warned_of() {
+    let site = |more: &str| format!("{RECEIVER}[[site]]\nname = \"west\"\nnetworks = [\"a/N_1\"]\n{more}");
+    let warns = |text: &str| parse(text).unwrap().warnings(false, None).iter().any(|warning| warning.starts_with("site[0]"));
+    assert!(warns(&site("receivers = [\"a\"]")) && !warns(&site("")));
+}
+
+#[test]
 fn clients_are_known_for_a_day_unless_they_cannot_be_forgotten() {
     let key = format!("[privacy]\nkey = \"{}\"", "5a".repeat(32));
     let plain = "[privacy]\nclients = \"plain\"";
@@ -122,6 +129,8 @@ fn mistakes_name_the_key_the_value_and_the_remedy() {
         ("[[profile]]\nname = \"mist\"", "profile[0].name", "built-in"),
         ("[presence]\nprofiles = [\"cafe\"]\n[[profile]]\nname = \"cafe\"\nstay_dbm = -60", "profile[0]", "stay_dbm is -60; it must be between -120 and -80"),
         ("[[site]]\nname = \"west\"", "site[0].networks", "no network and no receiver"),
+        ("[[site]]\nname = \"west\"\nreceivers = [\"a\"]\n[[site.zone]]\nname = \"food\"", "site[0].zone[0].aps", "no access point and no tag"),
+        ("[[site]]\nname = \"west\"\nreceivers = [\"a\"]\n[[site.zone]]\nname = \"food\"\ntags = [\"\"]", "site[0].zone[0].tags", "an empty tag"),
         ("[[site]]\nname = \"west\"\nnetworks = [\"N_1\"]", "site[0].networks", "\"N_1\" is no network"),
         ("[[site]]\nname = \"west\"\nreceivers = [\"a\"]\nopening_hours = { mon = \"20:00-10:00\" }", "site[0].opening_hours.mon", "\"20:00-10:00\""),
         ("[[site]]\nname = \"west\"\nreceivers = [\"a\"]\n[[site.zone]]\nname = \"hall\"\naps = [\"12\"]", "site[0].zone[0].aps", "\"12\" is no address"),

@@ -92,6 +92,7 @@ impl Gather {
                 }
                 self.received_ms = self.received_ms.max(batch.received_at_ms);
                 self.engine.clock(batch.received_at_ms);
+                self.engine.tag(&batch);
                 self.absorb();
                 if from_disk {
                     self.source.reuse(batch);

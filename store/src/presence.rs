@@ -145,6 +145,21 @@ pub struct Scope {
     pub definition: String,
 }
 
+/// An access point that belongs to a zone for a time, as it is stored. The end of time is [`i64::MAX`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoredMember {
+    /// The site's name.
+    pub site: String,
+    /// The zone's name.
+    pub zone: String,
+    /// Which.
+    pub ap: Mac,
+    /// From this second on.
+    pub since: i64,
+    /// Up to, not including, this second.
+    pub until: i64,
+}
+
 /// An access point that belongs to a zone for a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MemberRow {
@@ -421,6 +436,8 @@ pub struct RecordKey {
 pub struct Stored {
     /// All scopes.
     pub scopes: Vec<Scope>,
+    /// Who belongs to which zones, and when.
+    pub members: Vec<StoredMember>,
     /// As it was committed last.
     pub unpublished_since: Option<i64>,
 }

@@ -22,3 +22,4 @@ mod privacy;
 mod report;
 mod sql_examples;
 mod store_trouble;
+mod zones;

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use store::batch::Radio;
+use store::batch::{Batch, Radio};
 use store::client::ClientId;
 use store::group::{Address, Group, ObservationRow};
-use store::presence::{Changes, CoveredRow, Level, MemberRow, RecordKey, RecordRow, Scope};
+use store::presence::{Changes, CoveredRow, Level, MemberRow, RecordKey, RecordRow, Scope, StoredMember};
 
 use super::evaluate::Part;
 use super::profile::Profile;
@@ -134,6 +134,43 @@ impl Engine {
         self.sites.clock(clock_ms);
     }
 
+    /// Tells who belonged to zones of tags, from the store.
+    pub fn recall_members(&mut self, members: &[StoredMember]) {
+        if !self.sites.has_tags() {
+            return;
+        }
+        for StoredMember { site, zone, ap, since, until } in members {
+            self.sites.recall_member(site, zone, Member { ap: *ap, since: *since, until: *until });
+        }
+    }
+
+    /// Tells what earlier processes had taken in lately, from the store: whoever gets a tag now has it from then on.
+    pub fn recall_newest(&mut self, group: &Group) {
+        if !self.sites.has_tags() {
+            return;
+        }
+        let mut newest = vec![i64::MIN; group.sources.len()];
+        group.observations.iter().for_each(|row| newest[row.source as usize] = newest[row.source as usize].max(row.observed_at));
+        for (source, newest) in group.sources.iter().zip(newest).filter(|(_, newest)| *newest > i64::MIN) {
+            let Some(receiver) = group.texts.get(source.receiver).filter(|_| source.radio == Radio::Wifi) else { continue };
+            let site = self.sites.link_of(receiver, group.texts.get(source.network)).0;
+            self.sites.recall_newest(site, newest);
+        }
+    }
+
+    /// Takes in what a post says of the tags of access points, before what it observed.
+    pub fn tag(&mut self, batch: &Batch) {
+        if batch.access_points.is_empty() || !self.sites.has_tags() {
+            return;
+        }
+        let site = self.sites.link_of(&batch.receiver, batch.texts.get(batch.network)).0;
+        for told in &batch.access_points {
+            if let Some(tags) = batch.texts.get(told.tags) {
+                self.sites.tag(site, told.mac, tags, batch.received_at_ms.div_euclid(1_000));
+            }
+        }
+    }
+
     /// The group that rows were taken in of has ended: sources are numbered anew.
     pub fn next_group(&mut self) {
         self.link_of.clear();
@@ -241,7 +278,7 @@ impl Engine {
             }
             live.chosen = chosen;
             live.chosen.clear();
-            for site in sites.ahead(live.pace) {
+            for site in sites.ahead(live.pace).into_iter().chain(sites.changed(live.pace)) {
                 scope(sites, live, site, changes);
             }
         }
@@ -272,7 +309,7 @@ impl Engine {
     /// Whether there is something to publish, were all of it published now.
     pub fn has_news(&mut self) -> bool {
         let Self { lives, sites, .. } = self;
-        lives.iter().any(|live| !live.due.is_empty() || !live.chosen.is_empty() || !sites.ahead(live.pace).is_empty())
+        lives.iter().any(|live| !live.due.is_empty() || !live.chosen.is_empty() || !sites.ahead(live.pace).is_empty() || !sites.changed(live.pace).is_empty())
     }
 
     /// How many observations came too late to count, since this was asked last.

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use super::calendar::OpeningHours;
 use super::profile::Profile;
 use super::site::{Lasting, Member, Site, Zone};
+use super::tags::Tags;
 use aws_lc_rs::digest::{SHA256, digest};
 use hashbrown::HashMap;
 use jiff::tz::TimeZone;
+use store::mac::Mac;
 
 /// What an engine is made from.
 #[derive(Clone, Debug)]
@@ -57,6 +59,8 @@ pub struct SiteSettings {
     pub opening: Option<OpeningHours>,
     /// Its zones by name.
     pub zones: Vec<(String, Vec<Member>)>,
+    /// The tags that make an access point a member of a zone, by the zone's name, for as long as posts tell of them.
+    pub tagged: Vec<(String, Vec<String>)>,
 }
 
 /// All sites: those that are configured, and those that come up.
@@ -72,14 +76,19 @@ pub(super) struct Sites {
     key: String,
     clock_ms: i64,
     newest: i64,
+    /// Whether any zone is made of tags.
+    has_tags: bool,
 }
 
 struct Known {
     site: Site,
+    tags: Tags,
     links: Vec<u32>,
     settled: String,
     /// The latest minute in which something arrived.
     covered: i64,
+    /// The latest second of what earlier processes had taken in.
+    recalled: i64,
     /// Per live profile: how far the site has come, and what the store was told of it.
     marks: Vec<Mark>,
 }
@@ -99,6 +108,8 @@ struct Mark {
     told: i64,
     /// Whether this process has told the store which access points belong to its zones.
     has_told_members: bool,
+    /// Whether that has changed since.
+    has_new_members: bool,
 }
 
 /// One network, or one receiver whose posts name none.
@@ -121,9 +132,10 @@ impl Sites {
             key: String::new(),
             clock_ms: 0,
             newest: i64::MIN,
+            has_tags: configured.iter().any(|settings| !settings.tagged.is_empty()),
         };
         for settings in configured {
-            let number = sites.add(&settings.name, settings.time_zone, settings.opening, &settings.zones);
+            let number = sites.add(&settings.name, settings.time_zone, settings.opening, &settings.zones, &settings.tagged);
             for (receiver, network) in &settings.networks {
                 sites.link(key_of(receiver, Some(network)), number);
             }
@@ -151,7 +163,7 @@ impl Sites {
             return (self.link_states[link as usize].site, link);
         }
         let name = bounded(network.map_or_else(|| receiver.to_owned(), |network| format!("{receiver}/{network}")));
-        let site = self.add(&name, self.time_zone.clone(), None, &[]);
+        let site = self.add(&name, self.time_zone.clone(), None, &[], &[]);
         let link = self.link(self.key.clone(), site);
         (site, link)
     }
@@ -248,10 +260,61 @@ impl Sites {
         mark.watermark.max(reached.unwrap_or(i64::MIN))
     }
 
-    /// Whether the store must be told which access points belong to the site's zones: once.
+    /// Whether the store must be told which access points belong to the site's zones: once, and whenever that has changed.
     pub(super) fn tell_members(&mut self, site: u32, pace: Pace) -> bool {
         let mark = self.sites[site as usize].mark(pace);
-        !std::mem::replace(&mut mark.has_told_members, true)
+        let has_changed = std::mem::replace(&mut mark.has_new_members, false);
+        !std::mem::replace(&mut mark.has_told_members, true) || has_changed
+    }
+
+    /// Whether any zone is made of tags.
+    pub(super) fn has_tags(&self) -> bool {
+        self.has_tags
+    }
+
+    /// A post told at a second what tags an access point has.
+    ///
+    /// It belongs to zones from then on, or from the second after the latest that was observed at the site by then: nothing that was taken in
+    /// before is of another zone afterwards.
+    pub(super) fn tag(&mut self, site: u32, ap: Mac, tags: &str, received_s: i64) {
+        let Self { sites, link_states, .. } = self;
+        let known = &mut sites[site as usize];
+        if !known.tags.tell(ap, tags) {
+            return;
+        }
+        let newest = known.links.iter().map(|&link| link_states[link as usize].newest).fold(known.recalled, i64::max);
+        let at = received_s.max(newest.saturating_add(1));
+        let Known { site, tags, marks, .. } = known;
+        if tags.follow(ap, at, &mut site.zones) {
+            marks.iter_mut().for_each(|mark| mark.has_new_members = true);
+        }
+    }
+
+    /// Tells that something of a second had been taken in at a site.
+    pub(super) fn recall_newest(&mut self, site: u32, observed_at: i64) {
+        let known = &mut self.sites[site as usize];
+        known.recalled = known.recalled.max(observed_at);
+    }
+
+    /// Tells who belonged to a zone of tags, from the store.
+    pub(super) fn recall_member(&mut self, site: &str, zone: &str, member: Member) {
+        let Self { sites, zone_names, .. } = self;
+        let Some(known) = sites.iter_mut().find(|known| &*known.site.name == site) else { return };
+        let zones = &mut known.site.zones;
+        if let Some(at) = zones.iter().position(|known| &*zone_names[known.number as usize] == zone).filter(|&at| known.tags.makes(at)) {
+            let zone = &mut zones[at];
+            if !zone.members.iter().any(|other| other.ap == member.ap && (other.since == member.since || *other == Member::always(member.ap))) {
+                zone.members.push(member);
+            }
+        }
+    }
+
+    /// The sites of which the store does not know yet who belongs to their zones now.
+    pub(super) fn changed(&mut self, pace: Pace) -> Vec<u32> {
+        if !self.has_tags {
+            return Vec::new();
+        }
+        (0..self.sites.len() as u32).filter(|&site| self.sites[site as usize].mark(pace).has_new_members).collect()
     }
 
     /// From which second on the records of a site must be kept whole: the start of a local day.
@@ -289,17 +352,28 @@ impl Sites {
         Some(self.definition(at as u32, profile))
     }
 
-    fn add(&mut self, name: &str, time_zone: TimeZone, opening: Option<OpeningHours>, zones: &[(String, Vec<Member>)]) -> u32 {
+    fn add(
+        &mut self,
+        name: &str,
+        time_zone: TimeZone,
+        opening: Option<OpeningHours>,
+        zones: &[(String, Vec<Member>)],
+        tagged: &[(String, Vec<String>)],
+    ) -> u32 {
         let member = |member: &Member| (member.ap.bits(), member.since, member.until);
         let members: Vec<_> = zones.iter().map(|(name, members)| (name, members.iter().map(member).collect::<Vec<_>>())).collect();
         // Not how long identities last: a client of one mode never comes again in another.
-        let settled = format!("{:?}|{opening:?}|{members:?}", time_zone.iana_name());
+        let mut settled = format!("{:?}|{opening:?}|{members:?}", time_zone.iana_name());
+        if !tagged.is_empty() {
+            let _ = write!(settled, "|{tagged:?}");
+        }
         let mut site = Site::new(name, time_zone, opening);
         site.lasting = self.lasting.clone();
         for (name, members) in zones {
             site.zones.push(Zone { number: self.zone_number(name), members: members.clone() });
         }
-        self.sites.push(Known { site, links: Vec::new(), settled, covered: i64::MIN, marks: Vec::new() });
+        let tags = Tags::new(zones.iter().map(|(name, _)| tagged.iter().find(|(zone, _)| zone == name).map(|(_, tags)| tags.clone()).unwrap_or_default()));
+        self.sites.push(Known { site, tags, links: Vec::new(), settled, covered: i64::MIN, recalled: i64::MIN, marks: Vec::new() });
         // Far fewer than 2^32.
         (self.sites.len() - 1) as u32
     }
@@ -325,7 +399,7 @@ impl Known {
     fn mark(&mut self, pace: Pace) -> &mut Mark {
         let known = self.marks.iter().position(|mark| mark.pace == pace);
         let at = known.unwrap_or_else(|| {
-            self.marks.push(Mark { pace, watermark: i64::MIN, told: i64::MIN, has_told_members: false });
+            self.marks.push(Mark { pace, watermark: i64::MIN, told: i64::MIN, has_told_members: false, has_new_members: false });
             self.marks.len() - 1
         });
         &mut self.marks[at]

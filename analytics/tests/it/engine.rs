@@ -263,6 +263,7 @@ pub(crate) fn settings(site: &Site, dice: &mut Dice) -> Settings {
             time_zone: TimeZone::get(&site.zone).unwrap(),
             opening: None,
             zones: zones(site),
+            tagged: Vec::new(),
         }],
         time_zone: TimeZone::UTC,
         lasting: lasting(site),

@@ -12,8 +12,9 @@ use super::STEP_TIMEOUT;
 use super::copy::{Encoder, MICROS_PER_SECOND, Tuple};
 use super::error::{self, step};
 use super::recent::optional_micros;
-use crate::presence::told::{Dialect, NOTHING, Packer, SHAPES, client};
-use crate::presence::{Changes, RecordKey, RecordRow, Scope, Stored};
+use crate::mac::Mac;
+use crate::presence::told::{Dialect, LATEST, MEMBERS, NOTHING, Packer, SHAPES, client};
+use crate::presence::{Changes, RecordKey, RecordRow, Scope, Stored, StoredMember};
 use crate::writer::WriteError;
 
 /// Makes the tables that rows are copied into. They belong to the session and are empty again after each transaction.
@@ -65,9 +66,11 @@ pub(super) async fn stored(connection: &mut PgConnection, journal: &str) -> Resu
     let asked = sqlx::query(
         "SELECT profile, site, is_main, is_shown, watermark, covered_minute, gap_s, allowed_lateness_s, max_visit_s, present_s, loyalty_days, lasts_days, definition FROM presence_scope",
     );
-    let rows = step(READ, STEP_TIMEOUT, asked.fetch_all(connection)).await?;
+    let rows = step(READ, STEP_TIMEOUT, asked.fetch_all(&mut *connection)).await?;
     let scopes = rows.iter().map(scope).collect::<Result<_, _>>().map_err(read)?;
-    Ok(Stored { scopes, unpublished_since })
+    let rows = step(READ, STEP_TIMEOUT, sqlx::query(MEMBERS).fetch_all(connection)).await?;
+    let members = rows.iter().map(member).collect::<Result<_, _>>().map_err(read)?;
+    Ok(Stored { scopes, members, unpublished_since })
 }
 
 /// The packed records, in the order of the keys; empty where there is none.
@@ -174,6 +177,18 @@ fn scope(row: &PgRow) -> Result<Scope, sqlx::Error> {
         loyalty_days: number(10)?,
         lasts_days: row.try_get::<Option<i32>, _>(11)?.map(i64::from),
         definition: row.try_get(12)?,
+    })
+}
+
+fn member(row: &PgRow) -> Result<StoredMember, sqlx::Error> {
+    let seconds = |at: usize| optional_micros(row, at).map(|micros| micros.unwrap_or(0).div_euclid(MICROS_PER_SECOND));
+    let until = seconds(4)?;
+    Ok(StoredMember {
+        site: row.try_get(0)?,
+        zone: row.try_get(1)?,
+        ap: Mac::from_bits(row.try_get::<i64, _>(2)?.cast_unsigned()),
+        since: seconds(3)?,
+        until: if until >= LATEST { i64::MAX } else { until },
     })
 }
 

@@ -48,6 +48,10 @@ pub(crate) enum Merge {
     Delete { from: bool },
 }
 
+/// Who belongs to which zones of the scopes that are shown.
+pub(crate) const MEMBERS: &str = "SELECT c.site, z.name, m.ap, m.since, m.until FROM presence_member m
+     JOIN presence_scope c ON c.id = m.scope AND c.is_shown JOIN presence_zone z ON z.id = m.zone";
+
 /// Stands for null.
 pub(crate) const NOTHING: i64 = i64::MIN;
 
@@ -354,7 +358,7 @@ pub(crate) static SHAPES: [Shape; 10] = [
 ];
 
 /// The end of the year 9999.
-const LATEST: i64 = 253_402_300_799;
+pub(crate) const LATEST: i64 = 253_402_300_799;
 
 /// The columns of a count row before the counts.
 const FIXED: usize = 8;

@@ -9,8 +9,9 @@ use sqlx::{Row, SqliteConnection};
 use super::Open;
 use super::error::{self, step};
 use super::values::{Statement, Values};
-use crate::presence::told::{Packer, SHAPES, client};
-use crate::presence::{Changes, RecordKey, RecordRow, Scope, Stored};
+use crate::mac::Mac;
+use crate::presence::told::{LATEST, MEMBERS, Packer, SHAPES, client};
+use crate::presence::{Changes, RecordKey, RecordRow, Scope, Stored, StoredMember};
 use crate::writer::WriteError;
 
 /// Writes the changes, inside a transaction.
@@ -18,7 +19,7 @@ pub(super) async fn write(open: &mut Open, changes: &Changes) -> Result<(), Writ
     if changes.is_empty() {
         return Ok(());
     }
-    let Open { driver: connection, told } = open;
+    let Open { driver: connection, told, .. } = open;
     let scopes = write_scopes(connection, &changes.scopes).await?;
     if let Some(main) = changes.told_first() {
         let asked = sqlx::query("UPDATE presence_scope SET is_main = 0 WHERE is_main AND profile <> ?").bind(main);
@@ -40,9 +41,11 @@ pub(super) async fn stored(connection: &mut SqliteConnection, journal: &str) -> 
     let asked = sqlx::query(
         "SELECT profile, site, is_main, is_shown, watermark, covered_minute, gap_s, allowed_lateness_s, max_visit_s, present_s, loyalty_days, lasts_days, definition FROM presence_scope",
     );
-    let rows = step(READ, asked.fetch_all(connection)).await?;
+    let rows = step(READ, asked.fetch_all(&mut *connection)).await?;
     let scopes = rows.iter().map(scope).collect::<Result<_, _>>().map_err(|error| error::of(READ, &error))?;
-    Ok(Stored { scopes, unpublished_since })
+    let rows = step(READ, sqlx::query(MEMBERS).fetch_all(connection)).await?;
+    let members = rows.iter().map(member).collect::<Result<_, _>>().map_err(|error| error::of(READ, &error))?;
+    Ok(Stored { scopes, members, unpublished_since })
 }
 
 /// The packed records, in the order of the keys; empty where there is none.
@@ -145,6 +148,17 @@ async fn write_records(connection: &mut SqliteConnection, changes: &Changes, sco
         Ok(())
     };
     statement.execute(connection, &empty, bind).await
+}
+
+fn member(row: &SqliteRow) -> Result<StoredMember, sqlx::Error> {
+    let until: i64 = row.try_get_unchecked(4)?;
+    Ok(StoredMember {
+        site: row.try_get_unchecked(0)?,
+        zone: row.try_get_unchecked(1)?,
+        ap: Mac::from_bits(row.try_get_unchecked::<i64, _>(2)?.cast_unsigned()),
+        since: row.try_get_unchecked(3)?,
+        until: if until >= LATEST { i64::MAX } else { until },
+    })
 }
 
 fn scope(row: &SqliteRow) -> Result<Scope, sqlx::Error> {
