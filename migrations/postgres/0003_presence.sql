@@ -171,6 +171,8 @@ COMMENT ON COLUMN presence_count.dwell_p50 IS 'Median length of the visits measu
 COMMENT ON COLUMN presence_count.dwell_p90 IS '90th percentile likewise.';
 COMMENT ON COLUMN presence_count.is_stale IS 'Whether lengths may have changed since dwell_p50 and dwell_p90 were worked out.';
 CREATE INDEX presence_count_stale ON presence_count (scope) WHERE is_stale;
+-- As the view shows them, so that a condition on a day finds its rows; hours are found by the key.
+CREATE INDEX presence_count_day ON presence_count ((lpad(extract(year FROM date '1970-01-01' + day)::text, 4, '0') || '-' || lpad(extract(month FROM date '1970-01-01' + day)::text, 2, '0') || '-' || lpad(extract(day FROM date '1970-01-01' + day)::text, 2, '0')), (CASE place_kind WHEN 0 THEN 'site' WHEN 1 THEN 'ap' WHEN 2 THEN 'zone' ELSE 'unlocated' END), scope) WHERE level = 1;
 
 CREATE TABLE presence_occupancy (
     scope integer NOT NULL,
@@ -188,6 +190,9 @@ COMMENT ON COLUMN presence_occupancy.place_kind IS '0 the site, 1 an access poin
 COMMENT ON COLUMN presence_occupancy.place IS 'Address of the access point as a 48-bit number, or id of the zone in presence_zone; 0 for the others.';
 COMMENT ON COLUMN presence_occupancy.devices IS 'Visits, or stays, that cover the instant.';
 COMMENT ON COLUMN presence_occupancy.connected IS 'Of them, those connected by then.';
+
+-- As the view says it, so that the few rows of sites are found among those of their places.
+CREATE INDEX presence_occupancy_site ON presence_occupancy (scope, minute) WHERE CASE place_kind WHEN 0 THEN 'site' WHEN 1 THEN 'ap' WHEN 2 THEN 'zone' ELSE 'unlocated' END = 'site';
 
 CREATE TABLE presence_flow (
     scope integer NOT NULL,

@@ -97,8 +97,8 @@ SELECT
     n.exits,
     n.dwell_total,
     n.measured_s::float8 / nullif(n.measured, 0) AS dwell_avg,
-    CASE WHEN NOT n.is_stale THEN n.dwell_p50 WHEN n.place_kind = 0 THEN (SELECT percentile_disc(0.50) WITHIN GROUP (ORDER BY extract(epoch FROM s.ended_at - s.started_at)::integer) FROM presence_session s WHERE s.scope = n.scope AND s.started_at >= n.opens_at AND s.started_at < n.closes_at AND s.is_visit AND s.identity < 2 AND s.cut = 0) ELSE (SELECT percentile_disc(0.50) WITHIN GROUP (ORDER BY extract(epoch FROM s.ended_at - s.started_at)::integer) FROM presence_stay s WHERE s.scope = n.scope AND s.place_kind = n.place_kind AND s.place = n.place AND s.started_at >= n.opens_at AND s.started_at < n.closes_at AND s.is_measured) END AS dwell_p50,
-    CASE WHEN NOT n.is_stale THEN n.dwell_p90 WHEN n.place_kind = 0 THEN (SELECT percentile_disc(0.90) WITHIN GROUP (ORDER BY extract(epoch FROM s.ended_at - s.started_at)::integer) FROM presence_session s WHERE s.scope = n.scope AND s.started_at >= n.opens_at AND s.started_at < n.closes_at AND s.is_visit AND s.identity < 2 AND s.cut = 0) ELSE (SELECT percentile_disc(0.90) WITHIN GROUP (ORDER BY extract(epoch FROM s.ended_at - s.started_at)::integer) FROM presence_stay s WHERE s.scope = n.scope AND s.place_kind = n.place_kind AND s.place = n.place AND s.started_at >= n.opens_at AND s.started_at < n.closes_at AND s.is_measured) END AS dwell_p90,
+    CASE WHEN n.is_stale THEN d.dwell[1] ELSE n.dwell_p50 END AS dwell_p50,
+    CASE WHEN n.is_stale THEN d.dwell[2] ELSE n.dwell_p90 END AS dwell_p90,
     CASE WHEN n.place_kind = 0 THEN n.bounces END AS bounces,
     CASE WHEN n.place_kind = 0 THEN n.bounces::float8 / nullif(n.visits + n.bounces, 0) END AS bounce_rate,
     n.visitors::float8 / nullif(n.seen, 0) AS capture_rate,
@@ -118,6 +118,17 @@ FROM presence_count n
 JOIN presence_scope c ON c.id = n.scope AND c.is_shown
 LEFT JOIN presence_zone z ON n.place_kind = 2 AND z.id = n.place
 LEFT JOIN presence_covered m ON m.scope = n.scope AND m.level = n.level AND m.start_at = n.start_at
+-- Both percentiles at once, and none for whoever does not name them: the planner leaves a join out that can add no row.
+LEFT JOIN LATERAL (
+    SELECT percentile_disc(ARRAY[0.50, 0.90]) WITHIN GROUP (ORDER BY l.dwell_s) AS dwell
+    FROM (
+        SELECT extract(epoch FROM s.ended_at - s.started_at)::integer AS dwell_s FROM presence_session s
+        WHERE n.is_stale AND n.place_kind = 0 AND s.scope = n.scope AND s.started_at >= n.opens_at AND s.started_at < n.closes_at AND s.is_visit AND s.identity < 2 AND s.cut = 0
+        UNION ALL
+        SELECT extract(epoch FROM s.ended_at - s.started_at)::integer FROM presence_stay s
+        WHERE n.is_stale AND n.place_kind <> 0 AND s.scope = n.scope AND s.place_kind = n.place_kind AND s.place = n.place AND s.started_at >= n.opens_at AND s.started_at < n.closes_at AND s.is_measured
+    ) l
+) d ON true
 WHERE n.level = 0 AND (n.seen > 0 OR n.visits <> 0 OR n.exits <> 0 OR n.bounces <> 0 OR n.measured <> 0);
 COMMENT ON VIEW hourly IS 'Counts per hour and place. Distinct counts are never added over rows: each row is a set of its own.';
 COMMENT ON COLUMN hourly.profile IS 'Profile with its version.';
@@ -158,7 +169,7 @@ SELECT
     c.site,
     CASE n.place_kind WHEN 0 THEN 'site' WHEN 1 THEN 'ap' WHEN 2 THEN 'zone' ELSE 'unlocated' END AS place_kind,
     CASE n.place_kind WHEN 0 THEN c.site WHEN 1 THEN lpad(to_hex(n.place), 12, '0')::macaddr::text WHEN 2 THEN z.name WHEN 3 THEN 'unlocated' ELSE 'outside' END AS place,
-    to_char(date '1970-01-01' + n.day, 'YYYY-MM-DD') AS day,
+    lpad(extract(year FROM date '1970-01-01' + n.day)::text, 4, '0') || '-' || lpad(extract(month FROM date '1970-01-01' + n.day)::text, 2, '0') || '-' || lpad(extract(day FROM date '1970-01-01' + n.day)::text, 2, '0') AS day,
     n.seen,
     CASE WHEN n.place_kind = 0 THEN n.entered END AS entered,
     n.visitors,
@@ -168,8 +179,8 @@ SELECT
     n.exits,
     n.dwell_total,
     n.measured_s::float8 / nullif(n.measured, 0) AS dwell_avg,
-    CASE WHEN NOT n.is_stale THEN n.dwell_p50 WHEN n.place_kind = 0 THEN (SELECT percentile_disc(0.50) WITHIN GROUP (ORDER BY extract(epoch FROM s.ended_at - s.started_at)::integer) FROM presence_session s WHERE s.scope = n.scope AND s.started_at >= n.opens_at AND s.started_at < n.closes_at AND s.is_visit AND s.identity < 2 AND s.cut = 0) ELSE (SELECT percentile_disc(0.50) WITHIN GROUP (ORDER BY extract(epoch FROM s.ended_at - s.started_at)::integer) FROM presence_stay s WHERE s.scope = n.scope AND s.place_kind = n.place_kind AND s.place = n.place AND s.started_at >= n.opens_at AND s.started_at < n.closes_at AND s.is_measured) END AS dwell_p50,
-    CASE WHEN NOT n.is_stale THEN n.dwell_p90 WHEN n.place_kind = 0 THEN (SELECT percentile_disc(0.90) WITHIN GROUP (ORDER BY extract(epoch FROM s.ended_at - s.started_at)::integer) FROM presence_session s WHERE s.scope = n.scope AND s.started_at >= n.opens_at AND s.started_at < n.closes_at AND s.is_visit AND s.identity < 2 AND s.cut = 0) ELSE (SELECT percentile_disc(0.90) WITHIN GROUP (ORDER BY extract(epoch FROM s.ended_at - s.started_at)::integer) FROM presence_stay s WHERE s.scope = n.scope AND s.place_kind = n.place_kind AND s.place = n.place AND s.started_at >= n.opens_at AND s.started_at < n.closes_at AND s.is_measured) END AS dwell_p90,
+    CASE WHEN n.is_stale THEN d.dwell[1] ELSE n.dwell_p50 END AS dwell_p50,
+    CASE WHEN n.is_stale THEN d.dwell[2] ELSE n.dwell_p90 END AS dwell_p90,
     CASE WHEN n.place_kind = 0 THEN n.bounces END AS bounces,
     CASE WHEN n.place_kind = 0 THEN n.bounces::float8 / nullif(n.visits + n.bounces, 0) END AS bounce_rate,
     n.visitors::float8 / nullif(n.seen, 0) AS capture_rate,
@@ -189,6 +200,17 @@ FROM presence_count n
 JOIN presence_scope c ON c.id = n.scope AND c.is_shown
 LEFT JOIN presence_zone z ON n.place_kind = 2 AND z.id = n.place
 LEFT JOIN presence_covered m ON m.scope = n.scope AND m.level = n.level AND m.start_at = n.start_at
+-- Both percentiles at once, and none for whoever does not name them: the planner leaves a join out that can add no row.
+LEFT JOIN LATERAL (
+    SELECT percentile_disc(ARRAY[0.50, 0.90]) WITHIN GROUP (ORDER BY l.dwell_s) AS dwell
+    FROM (
+        SELECT extract(epoch FROM s.ended_at - s.started_at)::integer AS dwell_s FROM presence_session s
+        WHERE n.is_stale AND n.place_kind = 0 AND s.scope = n.scope AND s.started_at >= n.opens_at AND s.started_at < n.closes_at AND s.is_visit AND s.identity < 2 AND s.cut = 0
+        UNION ALL
+        SELECT extract(epoch FROM s.ended_at - s.started_at)::integer FROM presence_stay s
+        WHERE n.is_stale AND n.place_kind <> 0 AND s.scope = n.scope AND s.place_kind = n.place_kind AND s.place = n.place AND s.started_at >= n.opens_at AND s.started_at < n.closes_at AND s.is_measured
+    ) l
+) d ON true
 WHERE n.level = 1 AND (n.seen > 0 OR n.visits <> 0 OR n.exits <> 0 OR n.bounces <> 0 OR n.measured <> 0);
 COMMENT ON VIEW daily IS 'Counts per local day and place. Distinct counts are never added over rows: each row is a set of its own.';
 COMMENT ON COLUMN daily.profile IS 'Profile with its version.';
@@ -245,46 +267,51 @@ COMMENT ON COLUMN flow.hour IS 'When the hour begins.';
 COMMENT ON COLUMN flow.transitions IS 'How many.';
 
 CREATE VIEW now AS
+WITH present AS MATERIALIZED (
+    -- Whoever came again is in here with that too, so that the latest session of each is found in here.
+    SELECT c.id AS scope, c.site, c.watermark, s.identity, s.connected_at, s.last_since, CASE s.last_kind WHEN 1 THEN s.last_place END AS last_ap,
+        row_number() OVER (PARTITION BY c.id, s.client ORDER BY s.ended_at DESC, s.started_at DESC) AS number
+    FROM presence_scope c
+    -- By itself and between two bounds: the planner would expect a third of all sessions beyond one, and read the whole table.
+    CROSS JOIN LATERAL (
+        SELECT * FROM presence_session a WHERE a.scope = c.id AND a.ended_at > c.watermark - c.present_s * interval '1 second' AND a.ended_at < 'infinity' OFFSET 0
+    ) s
+    WHERE c.is_main
+)
 SELECT
-    c.site,
+    p.site,
     'site'::text AS place_kind,
-    c.site AS place,
+    p.site AS place,
     count(*) AS devices,
-    count(*) FILTER (WHERE s.connected_at IS NOT NULL) AS connected,
-    c.watermark AS data_until
-FROM presence_scope c
-CROSS JOIN presence_session s
-WHERE c.is_main AND s.scope = c.id AND s.ended_at > c.watermark - c.present_s * interval '1 second' AND s.identity < 2
-  AND NOT EXISTS (SELECT 1 FROM presence_session l WHERE l.scope = s.scope AND l.client = s.client AND l.ended_at > s.ended_at AND l.started_at > s.started_at)
-GROUP BY c.id
+    count(p.connected_at) AS connected,
+    p.watermark AS data_until
+FROM present p
+WHERE p.number = 1 AND p.identity < 2
+GROUP BY p.scope, p.site, p.watermark
 UNION ALL
 SELECT
-    c.site AS site,
+    p.site,
     'ap'::text AS place_kind,
-    lpad(to_hex(s.last_place), 12, '0')::macaddr::text AS place,
+    lpad(to_hex(p.last_ap), 12, '0')::macaddr::text AS place,
     count(*) AS devices,
-    count(*) FILTER (WHERE s.connected_at IS NOT NULL) AS connected,
-    c.watermark AS data_until
-FROM presence_scope c
-CROSS JOIN presence_session s
-WHERE c.is_main AND s.scope = c.id AND s.ended_at > c.watermark - c.present_s * interval '1 second' AND s.identity < 2
-  AND NOT EXISTS (SELECT 1 FROM presence_session l WHERE l.scope = s.scope AND l.client = s.client AND l.ended_at > s.ended_at AND l.started_at > s.started_at) AND s.last_kind = 1
-GROUP BY c.id, s.last_place
+    count(p.connected_at) AS connected,
+    p.watermark AS data_until
+FROM present p
+WHERE p.number = 1 AND p.identity < 2 AND p.last_ap IS NOT NULL
+GROUP BY p.scope, p.site, p.watermark, p.last_ap
 UNION ALL
 SELECT
-    c.site AS site,
+    p.site,
     'zone'::text AS place_kind,
     z.name AS place,
     count(*) AS devices,
-    count(*) FILTER (WHERE s.connected_at IS NOT NULL) AS connected,
-    c.watermark AS data_until
-FROM presence_scope c
-CROSS JOIN presence_session s
-JOIN presence_member m ON m.scope = c.id AND m.ap = s.last_place AND m.since <= s.last_since AND s.last_since < m.until
+    count(p.connected_at) AS connected,
+    p.watermark AS data_until
+FROM present p
+JOIN presence_member m ON m.scope = p.scope AND m.ap = p.last_ap AND m.since <= p.last_since AND p.last_since < m.until
 JOIN presence_zone z ON z.id = m.zone
-WHERE c.is_main AND s.scope = c.id AND s.ended_at > c.watermark - c.present_s * interval '1 second' AND s.identity < 2
-  AND NOT EXISTS (SELECT 1 FROM presence_session l WHERE l.scope = s.scope AND l.client = s.client AND l.ended_at > s.ended_at AND l.started_at > s.started_at) AND s.last_kind = 1
-GROUP BY c.id, z.id;
+WHERE p.number = 1 AND p.identity < 2
+GROUP BY p.scope, p.site, p.watermark, z.id;
 COMMENT ON VIEW now IS 'Who is there, up to data_until: under the first live profile.';
 COMMENT ON COLUMN now.site IS 'Site.';
 COMMENT ON COLUMN now.place_kind IS 'Site, ap or zone.';

@@ -50,8 +50,8 @@ CREATE TABLE presence_session (
     PRIMARY KEY (scope, started_at, client)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX presence_session_ended ON presence_session (scope, ended_at);
--- As the views show it, so that a condition on the text finds its rows.
-CREATE INDEX presence_session_text ON presence_session (strftime('%Y-%m-%dT%H:%M:%SZ', started_at, 'unixepoch')) WHERE is_visit;
+-- As the views show it, so that a condition on the text finds the rows of each scope.
+CREATE INDEX presence_session_text ON presence_session (scope, strftime('%Y-%m-%dT%H:%M:%SZ', started_at, 'unixepoch')) WHERE is_visit;
 
 CREATE TABLE presence_stay (
     -- Where visits were; people read the view stays.
@@ -68,8 +68,8 @@ CREATE TABLE presence_stay (
     PRIMARY KEY (scope, visit_started_at, client, in_zones, number)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX presence_stay_place ON presence_stay (scope, place_kind, place, started_at);
--- As the views show it, so that a condition on the text finds its rows.
-CREATE INDEX presence_stay_text ON presence_stay (strftime('%Y-%m-%dT%H:%M:%SZ', started_at, 'unixepoch'));
+-- As the views show it, so that a condition on the text finds the rows of each scope.
+CREATE INDEX presence_stay_text ON presence_stay (scope, strftime('%Y-%m-%dT%H:%M:%SZ', started_at, 'unixepoch'));
 
 CREATE TABLE presence_count (
     -- Counts of each place in each hour and day: sums over clients. People read the views hourly and daily.
@@ -104,8 +104,8 @@ CREATE TABLE presence_count (
     PRIMARY KEY (scope, level, start_at, place_kind, place)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX presence_count_stale ON presence_count (scope) WHERE is_stale;
--- As the views show it, so that a condition on the text finds its rows.
-CREATE INDEX presence_count_hour ON presence_count (strftime('%Y-%m-%dT%H:%M:%SZ', start_at, 'unixepoch')) WHERE level = 0;
+-- As the views show it, so that a condition on the text finds the rows of each scope.
+CREATE INDEX presence_count_hour ON presence_count (scope, strftime('%Y-%m-%dT%H:%M:%SZ', start_at, 'unixepoch')) WHERE level = 0;
 -- As the views show it, so that a condition on the text finds its rows.
 CREATE INDEX presence_count_day ON presence_count (date(day * 86400, 'unixepoch')) WHERE level = 1;
 
@@ -119,8 +119,8 @@ CREATE TABLE presence_occupancy (
     connected INTEGER NOT NULL, -- of them, those connected by then
     PRIMARY KEY (scope, minute, place_kind, place)
 ) STRICT, WITHOUT ROWID;
--- As the views show it, so that a condition on the text finds its rows.
-CREATE INDEX presence_occupancy_text ON presence_occupancy (strftime('%Y-%m-%dT%H:%M:%SZ', minute, 'unixepoch'));
+-- As the views show it, so that a condition on the text finds the rows of each scope.
+CREATE INDEX presence_occupancy_text ON presence_occupancy (scope, strftime('%Y-%m-%dT%H:%M:%SZ', minute, 'unixepoch'));
 
 CREATE TABLE presence_flow (
     -- Changes of place within visits, per hour; people read the view flow.
@@ -133,8 +133,8 @@ CREATE TABLE presence_flow (
     transitions INTEGER NOT NULL, -- how many
     PRIMARY KEY (scope, hour, from_kind, from_place, to_kind, to_place)
 ) STRICT, WITHOUT ROWID;
--- As the views show it, so that a condition on the text finds its rows.
-CREATE INDEX presence_flow_text ON presence_flow (strftime('%Y-%m-%dT%H:%M:%SZ', hour, 'unixepoch'));
+-- As the views show it, so that a condition on the text finds the rows of each scope.
+CREATE INDEX presence_flow_text ON presence_flow (scope, strftime('%Y-%m-%dT%H:%M:%SZ', hour, 'unixepoch'));
 
 CREATE TABLE presence_covered (
     -- Minutes of each hour and day in which a post of the site arrived.

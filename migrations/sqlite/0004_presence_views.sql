@@ -149,46 +149,48 @@ WHERE f.transitions <> 0;
 
 CREATE VIEW now AS
 -- Who is there, up to data_until: under the first live profile.
+WITH present AS MATERIALIZED (
+    -- Whoever came again is in here with that too, so that the latest session of each is found in here.
+    SELECT c.id AS scope, c.site, c.watermark, s.identity, s.connected_at, s.last_since, CASE s.last_kind WHEN 1 THEN s.last_place END AS last_ap,
+        row_number() OVER (PARTITION BY c.id, s.client ORDER BY s.ended_at DESC, s.started_at DESC) AS number
+    FROM presence_scope c
+    CROSS JOIN presence_session s
+    WHERE c.is_main AND s.scope = c.id AND s.ended_at > c.watermark + -c.present_s
+)
 SELECT
-    c.site AS site, -- site
+    p.site AS site, -- site
     'site' AS place_kind, -- site, ap or zone
-    c.site AS place, -- site, address of the access point of the last stay, or name of its zone
+    p.site AS place, -- site, address of the access point of the last stay, or name of its zone
     count(*) AS devices, -- clients whose latest session ended less than present_s before data_until
-    sum(s.connected_at IS NOT NULL) AS connected, -- of them, those connected during it
-    strftime('%Y-%m-%dT%H:%M:%SZ', c.watermark, 'unixepoch') AS data_until -- up to where everything is told
-FROM presence_scope c
-CROSS JOIN presence_session s
-WHERE c.is_main AND s.scope = c.id AND s.ended_at > c.watermark + -c.present_s AND s.identity < 2
-  AND NOT EXISTS (SELECT 1 FROM presence_session l WHERE l.scope = s.scope AND l.client = s.client AND l.ended_at > s.ended_at AND l.started_at > s.started_at)
-GROUP BY c.id
+    count(p.connected_at) AS connected, -- of them, those connected during it
+    strftime('%Y-%m-%dT%H:%M:%SZ', p.watermark, 'unixepoch') AS data_until -- up to where everything is told
+FROM present p
+WHERE p.number = 1 AND p.identity < 2
+GROUP BY p.scope, p.site, p.watermark
 UNION ALL
 SELECT
-    c.site AS site,
+    p.site AS site,
     'ap' AS place_kind,
-    printf('%02x:%02x:%02x:%02x:%02x:%02x', s.last_place >> 40, s.last_place >> 32 & 255, s.last_place >> 24 & 255, s.last_place >> 16 & 255, s.last_place >> 8 & 255, s.last_place & 255) AS place,
+    printf('%02x:%02x:%02x:%02x:%02x:%02x', p.last_ap >> 40, p.last_ap >> 32 & 255, p.last_ap >> 24 & 255, p.last_ap >> 16 & 255, p.last_ap >> 8 & 255, p.last_ap & 255) AS place,
     count(*) AS devices,
-    sum(s.connected_at IS NOT NULL) AS connected,
-    strftime('%Y-%m-%dT%H:%M:%SZ', c.watermark, 'unixepoch') AS data_until
-FROM presence_scope c
-CROSS JOIN presence_session s
-WHERE c.is_main AND s.scope = c.id AND s.ended_at > c.watermark + -c.present_s AND s.identity < 2
-  AND NOT EXISTS (SELECT 1 FROM presence_session l WHERE l.scope = s.scope AND l.client = s.client AND l.ended_at > s.ended_at AND l.started_at > s.started_at) AND s.last_kind = 1
-GROUP BY c.id, s.last_place
+    count(p.connected_at) AS connected,
+    strftime('%Y-%m-%dT%H:%M:%SZ', p.watermark, 'unixepoch') AS data_until
+FROM present p
+WHERE p.number = 1 AND p.identity < 2 AND p.last_ap IS NOT NULL
+GROUP BY p.scope, p.site, p.watermark, p.last_ap
 UNION ALL
 SELECT
-    c.site AS site,
+    p.site AS site,
     'zone' AS place_kind,
     z.name AS place,
     count(*) AS devices,
-    sum(s.connected_at IS NOT NULL) AS connected,
-    strftime('%Y-%m-%dT%H:%M:%SZ', c.watermark, 'unixepoch') AS data_until
-FROM presence_scope c
-CROSS JOIN presence_session s
-JOIN presence_member m ON m.scope = c.id AND m.ap = s.last_place AND m.since <= s.last_since AND s.last_since < m.until
+    count(p.connected_at) AS connected,
+    strftime('%Y-%m-%dT%H:%M:%SZ', p.watermark, 'unixepoch') AS data_until
+FROM present p
+JOIN presence_member m ON m.scope = p.scope AND m.ap = p.last_ap AND m.since <= p.last_since AND p.last_since < m.until
 JOIN presence_zone z ON z.id = m.zone
-WHERE c.is_main AND s.scope = c.id AND s.ended_at > c.watermark + -c.present_s AND s.identity < 2
-  AND NOT EXISTS (SELECT 1 FROM presence_session l WHERE l.scope = s.scope AND l.client = s.client AND l.ended_at > s.ended_at AND l.started_at > s.started_at) AND s.last_kind = 1
-GROUP BY c.id, z.id;
+WHERE p.number = 1 AND p.identity < 2
+GROUP BY p.scope, p.site, p.watermark, z.id;
 
 CREATE VIEW heard AS
 -- With privacy.mode = anonymous: how many devices were heard in ten minutes. Never added over rows: a device is another one in each.
