@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::cluster::Cluster;
 use crate::edge_clock::{set_clock, under_clock};
 use crate::edge_support::{metric, wait_for_metric};
-use crate::harness::{SECRET, Served, Site};
+use crate::harness::{SECRET, Served, Site, zone_by_day};
 
 const HOUR: i64 = 3_600;
 /// Somebody who is there before four in the morning, over it, and after.
@@ -218,7 +218,7 @@ fn posts_that_wait_for_the_store_keep_their_names_over_the_end_of_their_epoch() 
 /// Another mode ends what runs, before anything else is taken in.
 #[test]
 fn a_change_of_the_mode_ends_the_epoch() {
-    let site = Site::sqlite_with("[privacy]\nmode = \"day\"\n");
+    let site = Site::sqlite_with(&format!("[privacy]\nmode = \"day\"\ntime_zone = \"{}\"\n", zone_by_day()));
     let now = jiff::Timestamp::now().as_second();
     let served = site.serve();
     post(&served, &(0..10).map(|n| (PASSING, now - 660 + n * 60)).collect::<Vec<_>>());
