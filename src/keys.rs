@@ -41,14 +41,18 @@ impl Keys {
         }
         // What another mode has left is ended.
         let ring = if dir.join(EPOCHS).exists() { Some(read_ring(&dir, no_epochs(), Ring::open)?) } else { None };
-        let was_another = ring.as_ref().is_some_and(|ring| !ring.alive().is_empty());
+        let marker = dir.join(STATIC);
+        let was_static = marker.exists() || ring.is_none();
         // Plain clients have a key too, so that they can be given pseudonyms later.
-        let is_missed = journal_is_used && !was_another;
+        let is_missed = journal_is_used && was_static;
         let client = open_key(&dir.join(LASTING), config.privacy.key.as_ref(), is_missed, "every client in the database would get another pseudonym")?;
         let clients = match config.privacy.clients {
             Clients::Pseudonym => Pseudonyms::Keyed(client),
             Clients::Plain => Pseudonyms::Plain,
         };
+        fs::write(&marker, "")
+            .and_then(|()| fs::set_permissions(&marker, fs::Permissions::from_mode(0o600)))
+            .map_err(|error| Failure::new(Code::CannotCreate, format!("cannot write {}: {error}; make it writable for this user", marker.display())))?;
         let ring = ring.map(|ring| Arc::new(Mutex::new(ring)));
         Ok(Self { journal, clients, ring, born_at: born_at(config) })
     }
@@ -101,8 +105,8 @@ fn open_ring(config: &Config, dir: &Path) -> Result<Option<Ring>, Failure> {
     let Some(rule) = rule_of(config)? else { return Ok(None) };
     make_private_dir(&dir.join(EPOCHS))?;
     let mut ring = read_ring(dir, rule, Ring::open)?;
-    let lasting = dir.join(LASTING);
-    if let Ok(file) = fs::metadata(&lasting) {
+    for lasting in [dir.join(LASTING), dir.join(STATIC)] {
+        let Ok(file) = fs::metadata(&lasting) else { continue };
         let Some(mode) = config.privacy.mode else {
             return Err(Failure::new(
                 Code::Usage,
@@ -113,6 +117,11 @@ fn open_ring(config: &Config, dir: &Path) -> Result<Option<Ring>, Failure> {
                 ),
             ));
         };
+        if ring.has_older_than(file.mtime()) {
+            // Nothing was taken in with it: the keys of epochs would have been destroyed before.
+            store::epoch::wipe(&lasting).map_err(|error| cannot_read_keys(&error))?;
+            continue;
+        }
         tracing::warn!(mode = mode.name(), "privacy.mode was static: its key is destroyed now, and what is stored loses its clients");
         ring.end_foreign("static", &lasting, file.mtime()).map_err(|error| cannot_read_keys(&error))?;
     }
@@ -169,5 +178,7 @@ fn missing(path: &Path, loss: &str) -> Failure {
 
 /// The key of clients that are known for good.
 const LASTING: &str = "client.key";
+/// Says that clients are known for good here, whatever their key comes from.
+const STATIC: &str = "static";
 /// The directory of the keys of epochs.
 const EPOCHS: &str = "epochs";

@@ -12,7 +12,7 @@ use analytics::presence;
 use analytics::presence::engine::Engine;
 use store::batch::Batch;
 use store::client::Pseudonyms;
-use store::epoch::Ring;
+use store::epoch::{Names, Ring};
 use store::group::{self, Fold, Group, Keep, ObservationRow};
 use store::journal::Journal;
 use store::optout::OptOuts;
@@ -110,6 +110,8 @@ impl<S: Store> Pipeline<S> {
         let Settings { pseudonyms, ring, keep, opted_out, presence, receivers, rows_max, retention, keep_quarantine, keep_presence, now_ms, filter_key, reuse } =
             settings;
         let rules = Rules { pseudonyms, keep, opted_out, presence, receivers, filter_key };
+        let own = rules.presence.sites.iter().map(|site| &site.name).filter(|name| rules.presence.is_of(name, &rules.receivers));
+        let names = Names { receivers: rules.receivers.iter().cloned().collect(), sites: own.cloned().collect() };
         let source = Source::new(Arc::clone(&journal));
         Self {
             store,
@@ -118,7 +120,7 @@ impl<S: Store> Pipeline<S> {
             gather: Gather::new(source, rules.fold(), rules.engine(), rows_max, reuse, Arc::clone(&report)),
             hand: Hand::default(),
             rules,
-            epochs: ring.map(Epochs::new),
+            epochs: ring.map(|ring| Epochs::new(ring, names)),
             retention,
             keep_quarantine,
             keep_presence,
@@ -190,7 +192,7 @@ impl<S: Store> Pipeline<S> {
         let first = self.journal.first_position();
         let newest = self.store.newest_received_ms().await?.unwrap_or(0);
         let since = self.gather.fold.start(newest.div_euclid(1_000));
-        let Self { store, gather: Gather { fold, engine, .. }, rules, .. } = self;
+        let Self { store, gather: Gather { fold, engine, .. }, rules, epochs, .. } = self;
         let mut stored = store.presence(self.journal.id()).await?;
         stored.scopes.retain(|scope| rules.presence.is_of(&scope.site, &rules.receivers));
         if let Some(scope) = engine.recall(&stored.scopes).first() {
@@ -203,13 +205,10 @@ impl<S: Store> Pipeline<S> {
             return Err(WriteError::new(Class::Schema, message));
         }
         engine.recall_members(&stored.members);
-        let lasts = |days: Option<i64>| days.map_or_else(|| "for good".to_owned(), |days| format!("for {days} days"));
-        if let Some(scope) = stored.scopes.iter().find(|scope| stored.unpublished_since.is_some() && scope.lasts_days != rules.presence.lasting.lasts_days()) {
-            let message = format!(
-                "privacy.mode has changed, and observations of the old mode (identities last {}, now {}) are not in the rows of presence yet: start footfall                  once more with the old mode and stop it with SIGTERM when it is idle, then change the mode",
-                lasts(scope.lasts_days),
-                lasts(rules.presence.lasting.lasts_days())
-            );
+        epochs.as_ref().map(Epochs::remember).transpose()?;
+        if stored.unpublished_since.is_some() && epochs.as_ref().is_some_and(Epochs::has_foreign) {
+            let message = "privacy.mode has changed, and observations of the old mode are not in the rows of presence yet: start footfall once more with \
+                           the old mode and stop it with SIGTERM when it is idle, then change the mode";
             return Err(WriteError::new(Class::Schema, message));
         }
         // What was not published yet is taken in again, from the rows themselves.

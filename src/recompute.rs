@@ -209,7 +209,10 @@ impl<'a> Recompute<'a> {
     /// An epoch that has ended meanwhile has taken with it what was read.
     async fn check_job(&self, writer: &mut Database) -> Result<(), WriteError> {
         let found = writer.found(&self.job.profile).await?;
-        if found.is_some_and(|found| (found.from_day, found.made_by) == (self.job.from_day.clone(), self.job.made_by.clone())) {
+        // The book says that a key is destroyed before the first of its observations goes.
+        let gone_until = keys::look_at_ring(self.config).map_err(|error| WriteError::new(Class::Schema, error.to_string()))?.and_then(|ring| ring.gone_until());
+        if gone_until == self.gone_until && found.is_some_and(|found| (found.from_day, found.made_by) == (self.job.from_day.clone(), self.job.made_by.clone()))
+        {
             return Ok(());
         }
         Err(WriteError::new(Class::Retry, "another one has begun, or the key of an epoch was destroyed meanwhile; nothing was changed: run it again"))

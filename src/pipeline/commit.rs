@@ -47,6 +47,10 @@ impl<S: Store> Pipeline<S> {
             self.settle_old().await?;
             self.gather.absorb();
             self.gather.fold.close();
+            if self.publish_all {
+                // Whoever is put off is in the group no more.
+                self.gather.fold.settle();
+            }
             *step = Step::Closed;
         }
         if *step == Step::Closed {

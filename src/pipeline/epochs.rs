@@ -7,9 +7,9 @@
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use store::epoch::{Ended, Ring};
+use store::epoch::{Ended, Names, Ring};
 use store::forget::Forget;
-use store::writer::{Store, WriteError};
+use store::writer::{Class, Store, WriteError};
 
 use super::commit::Step;
 use super::{Drained, Pipeline};
@@ -18,19 +18,24 @@ use crate::config::ANONYMOUS;
 /// The keys of epochs, and what of their end is under way.
 pub(super) struct Epochs {
     ring: Arc<Mutex<Ring>>,
-    /// The ring's generation as of which nothing of ended epochs waits to be published, and the sites that have rows.
-    published: Option<(u64, Vec<String>)>,
+    /// The receivers and sites of the configuration.
+    names: Names,
+    /// The ring's generation as of which nothing of ended epochs waits to be published, and whose rows they are.
+    published: Option<(u64, Names)>,
     /// Rows that have lost their client, of the epoch that is being cleared.
     rows: u64,
     /// Whether rows of ended epochs may have clients again: a database may be one restored from a backup.
     looks_again: bool,
-    /// When to try again after an error, milliseconds since 1970.
+    /// When to try again after an error of the store or the book, milliseconds since 1970.
     not_before_ms: i64,
+    /// When to try again to destroy keys.
+    destroy_not_before_ms: i64,
 }
 
 impl Epochs {
-    pub(super) fn new(ring: Arc<Mutex<Ring>>) -> Self {
-        Self { ring, published: None, rows: 0, looks_again: true, not_before_ms: i64::MIN }
+    /// With the names of now.
+    pub(super) fn new(ring: Arc<Mutex<Ring>>, names: Names) -> Self {
+        Self { ring, names, published: None, rows: 0, looks_again: true, not_before_ms: i64::MIN, destroy_not_before_ms: i64::MIN }
     }
 
     /// What is published is not known any more, and what was cleared may be there again.
@@ -39,9 +44,43 @@ impl Epochs {
         self.looks_again = true;
     }
 
+    /// Writes down whose rows there will be, so that they are found when the names have left the configuration.
+    pub(super) fn remember(&self) -> Result<Names, WriteError> {
+        self.ring().names(&self.names).map_err(|error| WriteError::new(Class::Retry, format!("remember whose rows are cleared: {error}")))
+    }
+
+    /// Whether a key of another mode is there yet.
+    pub(super) fn has_foreign(&self) -> bool {
+        self.ring().has_foreign()
+    }
+
     fn ring(&self) -> MutexGuard<'_, Ring> {
         // Nothing in it is ever half done.
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Epochs {
+    fn destroy_due(&mut self, reached: i64, now_ms: i64) {
+        if self.destroy_not_before_ms > now_ms {
+            return;
+        }
+        let destroyed = {
+            let mut ring = self.ring();
+            ring.mind_the_clock();
+            let before = ring.ended().len();
+            let result = if ring.has_due(reached) { ring.destroy_due(reached).map(drop) } else { Ok(()) };
+            (ring.ended().len() - before, result)
+        };
+        if destroyed.0 > 0 {
+            metrics::counter!(crate::metrics::KEYS_DESTROYED_TOTAL).increment(destroyed.0 as u64);
+            tracing::info!(keys = destroyed.0, "the keys of ended epochs are destroyed; their rows lose their clients");
+        }
+        if let Err(error) = destroyed.1 {
+            self.destroy_not_before_ms = now_ms + RETRY_AFTER_MS;
+            metrics::counter!(crate::metrics::KEY_ERRORS_TOTAL).increment(1);
+            tracing::error!(error = %error, "a key whose time is over cannot be destroyed: it is tried again every minute; make its file writable");
+        }
     }
 }
 
@@ -49,9 +88,16 @@ impl<S: Store> Pipeline<S> {
     /// Ends what epochs are over; says whether there is more to do at once. A rule that has changed ends them before anything else comes in.
     pub(super) async fn end_epochs(&mut self) -> ControlFlow<Drained, bool> {
         loop {
-            let more = self.end_epochs_step().await?;
             let Some(epochs) = &self.epochs else { return ControlFlow::Continue(false) };
-            if !epochs.ring().must_clear_first() {
+            // Posts go on being answered, and wait in the journal.
+            let must_clear_first = epochs.ring().must_clear_first();
+            self.gather.hold(must_clear_first);
+            let more = self.end_epochs_step().await?;
+            if !must_clear_first {
+                return ControlFlow::Continue(more);
+            }
+            if !self.epochs.as_ref().is_some_and(|epochs| epochs.ring().must_clear_first()) {
+                self.gather.hold(false);
                 return ControlFlow::Continue(more);
             }
             if self.stopping() {
@@ -72,22 +118,10 @@ impl<S: Store> Pipeline<S> {
         let now_ms = (self.now_ms)();
         // Posts that wait are named by the time at which they arrived.
         let reached = if self.gather.source.has_work() { self.gather.received_ms().min(now_ms) } else { now_ms }.div_euclid(1_000);
-        let Some(epochs) = self.epochs.as_mut().filter(|epochs| epochs.not_before_ms <= now_ms) else { return ControlFlow::Continue(false) };
-        let destroyed = {
-            let mut ring = epochs.ring();
-            if ring.has_due(reached) { ring.destroy_due(reached) } else { Ok(0) }
-        };
-        match destroyed {
-            Ok(0) => {}
-            Ok(keys) => {
-                metrics::counter!(crate::metrics::KEYS_DESTROYED_TOTAL).increment(keys as u64);
-                tracing::info!(keys, "the keys of ended epochs are destroyed; their rows lose their clients");
-            }
-            Err(error) => {
-                epochs.not_before_ms = now_ms + RETRY_AFTER_MS;
-                metrics::counter!(crate::metrics::KEY_ERRORS_TOTAL).increment(1);
-                tracing::error!(error = %error, "a key whose time is over cannot be destroyed: it is tried again every minute; make its file writable");
-            }
+        let Some(epochs) = self.epochs.as_mut() else { return ControlFlow::Continue(false) };
+        epochs.destroy_due(reached, now_ms);
+        if epochs.not_before_ms > now_ms {
+            return ControlFlow::Continue(false);
         }
         let (generation, next, ended_until) = {
             let ring = epochs.ring();
@@ -121,9 +155,12 @@ impl<S: Store> Pipeline<S> {
 
     /// Nothing of an ended epoch can be taken in any more; what was taken in is written.
     async fn publish_everything(&mut self) -> ControlFlow<Drained> {
-        self.gather.fold.settle();
         self.publish_all = true;
-        if self.has_moved() { self.commit().await } else { self.commit_from(Step::Closed).await }
+        if self.has_moved() {
+            return self.commit().await;
+        }
+        self.gather.fold.settle();
+        self.commit_from(Step::Closed).await
     }
 
     /// A step with the rows of an epoch; without one, of all that have ended.
@@ -137,21 +174,21 @@ impl<S: Store> Pipeline<S> {
     ) -> Result<bool, WriteError> {
         let Self { store, rules, journal, epochs: Some(epochs), .. } = self else { return Ok(false) };
         if !is_published {
+            let mut names = epochs.remember()?;
+            let receivers: Vec<String> = names.receivers.iter().cloned().collect();
             let scopes = store.presence(journal.id()).await?.scopes;
-            let mut sites: Vec<String> =
-                scopes.iter().map(|scope| scope.site.to_string()).filter(|site| rules.presence.is_of(site, &rules.receivers)).collect();
-            sites.sort();
-            sites.dedup();
-            epochs.published = Some((generation, sites));
+            names.sites.extend(scopes.iter().map(|scope| scope.site.to_string()).filter(|site| rules.presence.is_of(site, &receivers)));
+            epochs.published = Some((generation, names));
         }
-        let sites = epochs.published.as_ref().map(|(_, sites)| sites.clone()).unwrap_or_default();
+        let names = epochs.published.as_ref().map(|(_, names)| names.clone()).unwrap_or_default();
+        let (receivers, sites) = (names.receivers.into_iter().collect(), names.sites.into_iter().collect());
         let keep_counts = ended.is_some_and(|ended| ended.kind.starts_with(ANONYMOUS));
         let (from, to) = match ended {
             Some(ended) if keep_counts => (ended.epoch.from, ended.epoch.to),
             Some(ended) => (from, ended.epoch.to),
             None => (from, ended_until.unwrap_or(i64::MIN)),
         };
-        let forgotten = store.forget(&Forget { from, to, receivers: rules.receivers.clone(), sites, ended_until, keep_counts }).await?;
+        let forgotten = store.forget(&Forget { from, to, receivers, sites, ended_until, keep_counts }).await?;
         epochs.rows += forgotten.rows;
         metrics::counter!(crate::metrics::ROWS_FORGOTTEN_TOTAL).increment(forgotten.rows);
         if forgotten.more {
@@ -160,7 +197,12 @@ impl<S: Store> Pipeline<S> {
         let now_ms = (self.now_ms)();
         let rows = std::mem::take(&mut epochs.rows);
         let Some(ended) = ended else {
-            epochs.looks_again = false;
+            // An old sample's key may hide some of them for an hour.
+            let has_ended_all = epochs.ring().has_ended_all();
+            epochs.looks_again = !has_ended_all;
+            if epochs.looks_again {
+                epochs.not_before_ms = now_ms + RETRY_AFTER_MS;
+            }
             if rows > 0 {
                 tracing::warn!(rows, "rows of ended epochs had clients again, as after a restore: they have lost them");
             }

@@ -22,6 +22,8 @@ pub(super) struct Gather {
     /// How many observations of the group the engine has taken in.
     absorbed: usize,
     rows_max: usize,
+    /// Whether nothing more is taken in for now.
+    is_held: bool,
     /// When the latest post taken in arrived, milliseconds since 1970.
     received_ms: i64,
     /// Takes back a batch that came by the tail, for its memory.
@@ -55,7 +57,7 @@ pub(super) struct Beside {
 
 impl Gather {
     pub(super) fn new(source: Source, fold: Fold, engine: Engine, rows_max: usize, reuse: Box<dyn Fn(Box<Batch>) + Send>, report: Arc<Report>) -> Self {
-        Self { source, fold, engine, absorbed: 0, rows_max, received_ms: 0, reuse, report, beside: Beside::default() }
+        Self { source, fold, engine, absorbed: 0, rows_max, is_held: false, received_ms: 0, reuse, report, beside: Beside::default() }
     }
 
     /// Fills the group with whatever waits, up to the limit of rows.
@@ -82,13 +84,13 @@ impl Gather {
                     self.beside.oldest_ms = Some(batch.received_at_ms);
                     self.report.pending_since(batch.received_at_ms);
                 }
-                if replayed {
-                    self.beside.replayed += batch.told();
-                }
                 if let Err(error) = self.fold.add(&batch) {
                     // Nothing of it was taken in: it is read again.
                     self.source.seek(position);
                     return Err(io::Error::new(error.kind(), format!("make the key of an epoch: {error}")));
+                }
+                if replayed {
+                    self.beside.replayed += batch.told();
                 }
                 self.received_ms = self.received_ms.max(batch.received_at_ms);
                 self.engine.clock(batch.received_at_ms);
@@ -126,6 +128,11 @@ impl Gather {
         hand.poison.clear();
     }
 
+    /// Takes nothing more in, or goes on.
+    pub(super) fn hold(&mut self, is_held: bool) {
+        self.is_held = is_held;
+    }
+
     /// When the latest post taken in arrived, milliseconds since 1970.
     pub(super) fn received_ms(&self) -> i64 {
         self.received_ms
@@ -145,7 +152,7 @@ impl Gather {
     }
 
     fn is_full(&self) -> bool {
-        self.fold.rows() >= self.rows_max || self.beside.asides.len() >= ASIDES_MAX
+        self.is_held || self.fold.rows() >= self.rows_max || self.beside.asides.len() >= ASIDES_MAX
     }
 }
 

@@ -3,11 +3,14 @@
 //! A key is a file `{kind}_{from}_{to}_{made_at}.key` in a directory of its own, beside which stands the book of what was destroyed. Whoever has
 //! no key cannot tell which address a pseudonym stands for, and a sighting that comes when the key is gone cannot be named and is dropped.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
 
 use crate::key::Key;
 
@@ -63,6 +66,17 @@ pub struct Alive {
     pub until: i64,
     key: Key,
     path: PathBuf,
+    /// Its end as it stands in the book, once its destruction has begun.
+    written_down: Option<Ended>,
+}
+
+/// Names of receivers and sites.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Names {
+    /// Receivers.
+    pub receivers: BTreeSet<String>,
+    /// Sites.
+    pub sites: BTreeSet<String>,
 }
 
 /// What is known of the epoch of a sighting.
@@ -91,16 +105,15 @@ impl Ring {
     pub fn open(dir: &Path, rule: Rule) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         mend_book(&dir.join(BOOK))?;
-        let mut ring = Self::read(dir, rule)?;
-        // A destruction that was interrupted after it was written down is finished.
+        let ended = read_book(&dir.join(BOOK))?;
         for file in key_files(dir)? {
-            if ring.ended.iter().any(|ended| ended.is_of(&file.kind, file.epoch, file.made_at)) {
-                wipe(&file.path)?;
+            // A destruction that was interrupted after it was written down is finished. A key that never was whole has named nobody.
+            let is_whole = !matches!(Key::read(&file.path), Err(error) if error.kind() == io::ErrorKind::InvalidData);
+            if !is_whole || ended.iter().any(|ended| ended.is_of(&file.kind, file.epoch, file.made_at)) {
+                wipe(&file.path).map_err(|error| about(&file.path, &error))?;
             }
         }
-        let Self { alive, ended, .. } = &mut ring;
-        alive.retain(|alive| !ended.iter().any(|ended| ended.is_of(&alive.kind, alive.epoch, alive.made_at)));
-        Ok(ring)
+        Self::read(dir, rule)
     }
 
     /// As [`Ring::open`], and changes nothing: for looking at keys while another process uses them. A directory that is not there has none.
@@ -110,13 +123,16 @@ impl Ring {
     pub fn read(dir: &Path, rule: Rule) -> io::Result<Self> {
         let ended = read_book(&dir.join(BOOK))?;
         let mut alive = Vec::new();
-        for file in key_files(dir)? {
-            // Gone since the directory was listed: destroyed meanwhile.
-            if let Some(key) = Key::read(&file.path).map_err(|error| about(&file.path, &error))? {
-                // One that was made under a clock that was ahead is as if made now.
-                let until = if file.kind == rule.kind { rule.until(file.epoch, file.made_at.min((rule.now)())) } else { i64::MIN };
-                alive.push(Alive { kind: file.kind, epoch: file.epoch, made_at: file.made_at, until, key, path: file.path });
-            }
+        for KeyFile { path, kind, epoch, made_at } in key_files(dir)? {
+            let key = match Key::read(&path) {
+                Ok(Some(key)) => key,
+                // Gone since the directory was listed, or being overwritten, or being made.
+                Ok(None) => continue,
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => continue,
+                Err(error) => return Err(about(&path, &error)),
+            };
+            let until = if kind == rule.kind { rule.until(epoch, made_at) } else { i64::MIN };
+            alive.push(Alive { kind, epoch, made_at, until, key, path, written_down: None });
         }
         alive.sort_by_key(|alive| alive.epoch);
         Ok(Self { dir: dir.to_owned(), rule, alive, ended, generation: 0 })
@@ -173,7 +189,7 @@ impl Ring {
         let path = self.dir.join(format!("{}_{from}_{to}_{now}.key", self.rule.kind));
         key.write_new(&path).map_err(|error| about(&path, &error))?;
         let until = self.rule.until(epoch, now);
-        self.alive.push(Alive { kind: self.rule.kind.clone(), epoch, made_at: now, until, key: key.clone(), path });
+        self.alive.push(Alive { kind: self.rule.kind.clone(), epoch, made_at: now, until, key: key.clone(), path, written_down: None });
         self.alive.sort_by_key(|alive| alive.epoch);
         self.generation += 1;
         Ok(Known { epoch, key: Some(key) })
@@ -183,13 +199,27 @@ impl Ring {
     /// [`Ring::destroy_due`], and everything before that loses its client.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When the system gives no random bytes.
     pub fn end_foreign(&mut self, kind: &str, path: &Path, made_at: i64) -> io::Result<()> {
-        if let Some(key) = Key::read(path).map_err(|error| about(path, &error))? {
-            let epoch = Epoch { from: i64::MIN, to: i64::MAX };
-            self.alive.insert(0, Alive { kind: kind.to_owned(), epoch, made_at, until: i64::MIN, key, path: path.to_owned() });
-        }
+        // Its key is of no use any more, and may be half destroyed already.
+        let key = Key::random()?;
+        let epoch = Epoch { from: i64::MIN, to: i64::MAX };
+        self.alive.insert(0, Alive { kind: kind.to_owned(), epoch, made_at, until: i64::MIN, key, path: path.to_owned(), written_down: None });
         Ok(())
+    }
+
+    /// Whether keys of this rule are in use that were made before a time: whatever was begun since under another rule has named nobody.
+    #[must_use]
+    pub fn has_older_than(&self, made_at: i64) -> bool {
+        self.alive.iter().any(|alive| alive.kind == self.rule.kind && alive.made_at < made_at)
+    }
+
+    /// A key that was made under a clock that was ahead, and is right now, lives as if it were made now.
+    pub fn mind_the_clock(&mut self) {
+        let now = (self.rule.now)();
+        for alive in self.alive.iter_mut().filter(|alive| alive.kind == self.rule.kind && alive.made_at > now) {
+            alive.until = alive.until.min(self.rule.until(alive.epoch, now));
+        }
     }
 
     /// Whether a key's time is over.
@@ -204,20 +234,43 @@ impl Ring {
     /// When the book or a key's file cannot be written. What was destroyed before stays so, and the rest is tried again by the next call.
     pub fn destroy_due(&mut self, reached: i64) -> io::Result<usize> {
         let now = (self.rule.now)();
-        let mut destroyed = 0;
-        while let Some(at) = self.alive.iter().position(|alive| alive.until <= reached) {
-            let Alive { kind, epoch, made_at, path, .. } = self.alive[at].clone();
-            // An epoch of another rule ends now: what comes later is named by this one.
-            let to = if kind == self.rule.kind { epoch.to } else { epoch.to.min(now.max(epoch.from)) };
-            let ended = Ended { kind, epoch: Epoch { to, ..epoch }, made_at, destroyed_at: now, cleared: None };
-            self.write_down(&Line::Destroyed(&ended))?;
-            wipe(&path).map_err(|error| about(&path, &error))?;
-            self.alive.remove(at);
-            self.ended.push(ended);
-            self.generation += 1;
-            destroyed += 1;
+        let (mut destroyed, mut failed) = (0, None);
+        let mut at = 0;
+        while at < self.alive.len() {
+            if self.alive[at].until > reached {
+                at += 1;
+                continue;
+            }
+            match self.destroy(at, now) {
+                Ok(()) => destroyed += 1,
+                // One that cannot be destroyed holds no other up.
+                Err(error) => {
+                    failed.get_or_insert(error);
+                    at += 1;
+                }
+            }
         }
-        Ok(destroyed)
+        failed.map_or(Ok(destroyed), Err)
+    }
+
+    fn destroy(&mut self, at: usize, now: i64) -> io::Result<()> {
+        let Alive { kind, epoch, made_at, path, written_down, .. } = self.alive[at].clone();
+        let ended = match written_down {
+            Some(ended) => ended,
+            None => {
+                // An epoch of another rule ends now, with what may have been seen ahead: what comes later is named by this one.
+                let to = if kind == self.rule.kind { epoch.to } else { epoch.to.min(now.max(epoch.from).saturating_add(AHEAD_S)) };
+                let ended = Ended { kind, epoch: Epoch { to, ..epoch }, made_at, destroyed_at: now, cleared: None };
+                self.write_down(&Line::Destroyed(&ended))?;
+                self.alive[at].written_down = Some(ended.clone());
+                ended
+            }
+        };
+        wipe(&path).map_err(|error| about(&path, &error))?;
+        self.alive.remove(at);
+        self.ended.push(ended);
+        self.generation += 1;
+        Ok(())
     }
 
     /// The next epoch whose key is destroyed and whose rows have clients yet; and from when on rows are none of a key that is in use.
@@ -228,10 +281,44 @@ impl Ring {
         Some((ended.clone(), before.unwrap_or(i64::MIN)))
     }
 
-    /// Whether a change of rules has ended an epoch whose rows have clients yet: they must lose them before others come.
+    /// Whether a change of rules ends an epoch whose key is there yet, or whose rows have clients: they must lose them before others come.
     #[must_use]
     pub fn must_clear_first(&self) -> bool {
-        self.ended.iter().any(|ended| ended.cleared.is_none() && ended.kind != self.rule.kind)
+        self.has_foreign() || self.ended.iter().any(|ended| ended.cleared.is_none() && ended.kind != self.rule.kind)
+    }
+
+    /// Whether a key of another rule is there yet.
+    #[must_use]
+    pub fn has_foreign(&self) -> bool {
+        self.alive.iter().any(|alive| alive.kind != self.rule.kind)
+    }
+
+    /// Whether all rows of ended epochs are before [`Ring::ended_until`].
+    #[must_use]
+    pub fn has_ended_all(&self) -> bool {
+        let latest = self.ended.iter().filter(|ended| ended.kind == self.rule.kind).map(|ended| ended.epoch.to).max();
+        latest == self.ended_until()
+    }
+
+    /// The names of receivers and sites that have had rows with clients here, those of now among them: a name that has left the configuration has
+    /// rows that must be cleared all the same.
+    ///
+    /// # Errors
+    /// When they cannot be read or written.
+    pub fn names(&self, now: &Names) -> io::Result<Names> {
+        let path = self.dir.join(NAMES);
+        let mut names = match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| about(&path, &io::Error::new(io::ErrorKind::InvalidData, error)))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Names::default(),
+            Err(error) => return Err(about(&path, &error)),
+        };
+        let known = names.clone();
+        names.receivers.extend(now.receivers.iter().cloned());
+        names.sites.extend(now.sites.iter().cloned());
+        if names != known {
+            replace(&path, &serde_json::to_vec(&names)?).map_err(|error| about(&path, &error))?;
+        }
+        Ok(names)
     }
 
     /// Up to where nothing can come any more, since all keys of before are destroyed; none when there were none under this rule.
@@ -360,9 +447,14 @@ fn mend_book(path: &Path) -> io::Result<()> {
             kept += &Line::Cleared(one, at, rows).to_string();
         }
     }
+    replace(path, kept.as_bytes())
+}
+
+/// Puts a file in the place of another, whole or not at all.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let next = path.with_extension("next");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
-    file.write_all(kept.as_bytes())?;
+    file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&next, path)?;
     path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
@@ -417,6 +509,9 @@ fn about(path: &Path, error: &io::Error) -> io::Error {
 }
 
 const BOOK: &str = "destroyed";
+const NAMES: &str = "names";
+/// How far a sighting may be ahead of its arrival, and a second more.
+const AHEAD_S: i64 = 121;
 const BOOK_HEAD: &str = "# Keys that footfall has destroyed: what, kind, first second, end, made at, done at, rows.\n";
 /// Epochs in the book at most: two months of ten minutes each.
 const BOOK_LINES_MAX: usize = 10_000;

@@ -43,6 +43,8 @@ pub(crate) struct Progress {
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Stage {
+    /// What comes first.
+    First,
     /// Observations, locations and facts about clients are deleted.
     Told,
     /// Records are deleted.
@@ -84,14 +86,14 @@ impl Progress {
         if known.as_ref().is_some_and(|known| known.what != *what) {
             *known = None;
         }
-        known.get_or_insert_with(|| Self { what: what.clone(), stage: Stage::Told })
+        known.get_or_insert_with(|| Self { what: what.clone(), stage: Stage::First })
     }
 }
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 impl Forget {
     /// Counts who was heard, once: when the first of the rows have gone the counts stand.
-    pub(crate) fn count_heard(&self, dialect: Dialect) -> Option<String> {
+    fn count_heard(&self, dialect: Dialect) -> Option<String> {
         let level = |ap: &str| {
             format!(
                 "SELECT {ap} AS ap, s.receiver, coalesce(s.network, 0) AS network, s.radio, count(DISTINCT o.client) AS devices,
@@ -137,10 +139,23 @@ impl Forget {
         format!("o.source IN ({sources}) AND {}", self.during(dialect, "o.observed_at"))
     }
 
-    /// Some records; and before the first of them, what recomputing has read: it is begun anew.
-    pub(crate) fn delete_records(&self, dialect: Dialect) -> [String; 2] {
-        let which = format!("o.scope IN ({}) AND {}", self.scopes(), self.during(dialect, "o.last_at"));
-        ["DELETE FROM presence_recompute".to_owned(), delete(dialect, "presence_record", "scope, client", &which)]
+    /// Some records.
+    pub(crate) fn delete_records(&self, dialect: Dialect) -> String {
+        delete(dialect, "presence_record", "scope, client", &self.of_records(dialect))
+    }
+
+    fn of_records(&self, dialect: Dialect) -> String {
+        format!("o.scope IN ({}) AND {}", self.scopes(), self.during(dialect, "o.last_at"))
+    }
+
+    /// What comes before anything is deleted: who was heard is counted, and recomputing, which may have read what goes now, is begun anew.
+    pub(crate) fn first(&self, dialect: Dialect) -> Vec<String> {
+        let jobs = format!(
+            "DELETE FROM presence_recompute WHERE EXISTS (SELECT 1 FROM observation o WHERE {}) OR EXISTS (SELECT 1 FROM presence_record o WHERE {})",
+            self.of_observations(dialect),
+            self.of_records(dialect)
+        );
+        std::iter::once(jobs).chain(self.count_heard(dialect)).collect()
     }
 
     /// When the first of the visits began; null when there is none.

@@ -62,8 +62,11 @@ impl Key {
             let _ = write!(hex, "{byte:02x}");
         }
         hex.push('\n');
-        file.write_all(hex.as_bytes())?;
-        file.sync_all()?;
+        // Half a key is none, and would be in the way of a whole one.
+        if let Err(error) = file.write_all(hex.as_bytes()).and_then(|()| file.sync_all()) {
+            let _ = fs::remove_file(path);
+            return Err(error);
+        }
         path.parent().map_or(Ok(()), |dir| fs::File::open(dir)?.sync_all())
     }
 

@@ -251,6 +251,86 @@ fn a_change_of_the_mode_ends_the_epoch() {
     served.stop();
 }
 
+/// Rewrites a part of the configuration.
+fn reconfigure(site: &Site, from: &str, to: &str) {
+    let config = fs::read_to_string(site.path("footfall.toml")).unwrap();
+    assert!(config.contains(from), "{config}");
+    fs::write(site.path("footfall.toml"), config.replace(from, to)).unwrap();
+}
+
+/// Ten minutes of somebody, as they are a while ago.
+fn ten_minutes(who: &'static str) -> Vec<(&'static str, i64)> {
+    let now = jiff::Timestamp::now().as_second();
+    (0..10).map(|minute| (who, now - 660 + minute * 60)).collect()
+}
+
+/// What waits in the journal while the mode changes is taken in after all that is stored has lost its clients, and counted once.
+#[test]
+fn posts_that_wait_over_a_change_of_the_mode_are_named_by_the_new_one() {
+    let mut cluster = Cluster::start();
+    let more = format!("[presence]\npublish_every = \"1s\"\n[privacy]\nmode = \"static\"\ntime_zone = \"{}\"\n", zone_by_day());
+    let site = Site::on_with(&cluster.make_database("waiting"), &more);
+    let served = site.serve();
+    post(&served, &ten_minutes(PASSING));
+    served.wait_until_applied();
+    wait_for_metric(&served, "footfall_presence_pending", |pending| pending == 0);
+    cluster.stop();
+    ten_minutes(NIGHT_OWL).iter().for_each(|one| post(&served, &[*one]));
+    served.stop();
+    reconfigure(&site, "mode = \"static\"", "mode = \"day\"");
+    cluster.restart();
+    let served = site.serve();
+    served.wait_for_log("no row of it has a client any more");
+    served.wait_until_applied();
+    served.kill();
+    let served = site.serve();
+    served.wait_until_applied();
+    served.stop();
+    let count = |sql: &str| site.number(&format!("SELECT count(*) FROM {sql}"));
+    assert_eq!((count("visits WHERE client IS NULL"), count("visits WHERE client IS NOT NULL"), count("observations"), count("clients")), (1, 1, 10, 1));
+    assert_eq!(site.number("SELECT sum(visits) FROM hourly WHERE place_kind = 'site'"), 2);
+}
+
+/// A name that has left the configuration has rows all the same.
+#[test]
+fn rows_of_names_that_are_gone_lose_their_clients_too() {
+    let night = Night::on(None, "[[site]]\nname = \"hall\"\nreceivers = [\"mall\"]\n");
+    let Night { site, .. } = &night;
+    night.set(night.at(3, 59));
+    let served = site.serve();
+    post(&served, &(0..10).map(|minute| (PASSING, night.at(3, 10 + minute))).collect::<Vec<_>>());
+    served.wait_until_applied();
+    served.stop();
+    assert_eq!(site.number("SELECT count(*) FROM visits WHERE client IS NOT NULL AND site = 'hall'"), 1);
+    reconfigure(site, "name = \"hall\"\nreceivers = [\"mall\"]", "name = \"atrium\"\nreceivers = [\"main\"]");
+    reconfigure(site, "name = \"mall\"", "name = \"main\"");
+    night.set(night.at(5, 0) + 1);
+    let served = site.serve();
+    served.wait_for_log("no row of it has a client any more");
+    served.stop();
+    assert_eq!((site.number("SELECT count(*) FROM visits WHERE client IS NULL"), site.number("SELECT count(*) FROM observations")), (1, 0));
+}
+
+/// A key that comes from the configuration ends with it.
+#[test]
+fn a_key_from_elsewhere_is_ended_when_it_is_taken_away() {
+    let key = format!("key = \"{}\"", "5a".repeat(32));
+    let site = Site::sqlite_with(&format!("[privacy]\n{key}\n"));
+    let served = site.serve();
+    post(&served, &ten_minutes(PASSING));
+    served.wait_until_applied();
+    served.stop();
+    reconfigure(&site, &key, "");
+    let (status, log) = site.try_serve().err().unwrap();
+    assert!(status.code() == Some(64) && log.contains("privacy.mode is left out"), "{log}");
+    reconfigure(&site, "[privacy]", "[privacy]\nmode = \"day\"");
+    let served = site.serve();
+    served.wait_for_log("no row of it has a client any more");
+    served.stop();
+    assert_eq!((site.number("SELECT count(*) FROM visits WHERE client IS NOT NULL"), site.number("SELECT count(*) FROM observations")), (0, 0));
+    assert!(!site.data().join("keys/static").exists());
+}
+
 /// Ten minutes of a client, and then only how many there were.
 #[test]
 fn an_anonymous_receiver_keeps_counts_alone() {
@@ -275,6 +355,14 @@ fn an_anonymous_receiver_keeps_counts_alone() {
         let span = night.site.query("SELECT DISTINCT started_at, ended_at FROM heard");
         let at = |minute: i64| jiff::Timestamp::from_second(night.at(3, minute)).unwrap().to_string();
         assert_eq!(span, [json!({"started_at": at(0), "ended_at": at(10)})]);
+        // Nobody comes for half an hour, so that no key is in use; another mode begins with one of its own.
+        night.set(night.at(3, 50));
         served.stop();
+        let served = night.site.serve();
+        served.wait_for_log("no row of it has a client any more");
+        served.stop();
+        assert!(keys(&night.site).is_empty());
+        reconfigure(&night.site, "mode = \"anonymous\"", "mode = \"static\"");
+        night.site.serve().stop();
     }
 }

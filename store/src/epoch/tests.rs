@@ -148,8 +148,12 @@ fn a_clock_that_was_ahead_costs_a_pseudonym_and_no_sighting() {
     assert_eq!(Ring::open(dir.path(), rule()).unwrap().ended().len(), 2, "both are in the book");
     // A key that was made under such a clock does not live until it is right.
     key(&mut ring, 50 * DAY, 5_000 * DAY);
-    NOW.set(60 * DAY);
-    assert_eq!(Ring::open(dir.path(), rule()).unwrap().alive()[0].until, 60 * DAY + HOUR);
+    for hours in [0, 1] {
+        NOW.set(60 * DAY + hours * HOUR);
+        ring.mind_the_clock();
+        assert_eq!(ring.alive()[0].until, 60 * DAY + HOUR, "it is not put off each time");
+    }
+    assert_eq!(ring.destroy_due(60 * DAY + HOUR).unwrap(), 1);
 }
 
 #[test]
@@ -163,7 +167,7 @@ fn another_rule_ends_what_runs_and_must_be_cleared_first() {
     destroy(&mut ring, 500);
     assert!(ring.must_clear_first());
     let (ended, _) = ring.to_clear().unwrap();
-    assert_eq!(ended.epoch, Epoch { from: 0, to: 500 });
+    assert_eq!(ended.epoch, Epoch { from: 0, to: 621 }, "with what was seen ahead");
     ring.cleared(&ended, 0).unwrap();
     let ring = Ring::open(dir.path(), other()).unwrap();
     assert!(!ring.must_clear_first() && ring.alive().is_empty());
@@ -177,9 +181,9 @@ fn a_key_for_good_is_ended_by_a_rule() {
     let mut ring = Ring::open(&dir.path().join("epochs"), rule()).unwrap();
     ring.end_foreign("static", &path, 5).unwrap();
     assert_eq!(destroy(&mut ring, 1_000), 1);
-    assert!(!path.exists() && ring.must_clear_first());
+    assert!(!path.exists() && ring.must_clear_first() && !ring.has_foreign());
     let (ended, before) = Ring::open(&dir.path().join("epochs"), rule()).unwrap().to_clear().unwrap();
-    assert_eq!((ended.epoch, before), (Epoch { from: i64::MIN, to: 1_000 }, i64::MIN));
+    assert_eq!((ended.epoch, before), (Epoch { from: i64::MIN, to: 1_121 }, i64::MIN));
 }
 
 #[test]
@@ -203,4 +207,51 @@ fn keys_in_use_are_bounded() {
     let one = ring.alive[0].clone();
     ring.alive = (0..ALIVE_MAX as i64).map(|at| Alive { epoch: Epoch { from: at, to: at }, ..one.clone() }).collect();
     assert_eq!(key(&mut ring, 500 * DAY, 500 * DAY), None);
+}
+
+#[test]
+fn half_a_key_is_none_and_holds_nothing_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ring = Ring::open(dir.path(), rule()).unwrap();
+    let whole = key(&mut ring, DAY, DAY);
+    // As after a kill while one was made, and while one was overwritten.
+    for (name, bytes) in [("day-New_York_0_86400_110.key", &b""[..]), ("day-New_York_0_86400_111.key", &[0; 65])] {
+        fs::write(dir.path().join(name), bytes).unwrap();
+    }
+    assert_eq!(Ring::read(dir.path(), rule()).unwrap().alive().len(), 1);
+    let mut again = Ring::open(dir.path(), rule()).unwrap();
+    assert_eq!(key_files(dir.path()).unwrap().len(), 1);
+    assert_eq!(key(&mut again, DAY, DAY), whole);
+}
+
+#[test]
+fn a_key_that_cannot_be_destroyed_holds_no_other_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ring = Ring::open(dir.path(), rule()).unwrap();
+    key(&mut ring, 0, 0);
+    key(&mut ring, DAY, DAY);
+    // A directory in its place can be neither written nor removed as a file.
+    let path = ring.alive()[0].path.clone();
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    NOW.set(3 * DAY);
+    for _ in 0..2 {
+        assert!(ring.destroy_due(3 * DAY).is_err());
+        assert_eq!((ring.alive().len(), ring.ended().len()), (1, 1));
+    }
+    let book = fs::read_to_string(dir.path().join(BOOK)).unwrap();
+    assert_eq!(book.lines().filter(|line| line.starts_with("destroyed")).count(), 2, "each is written down once");
+    fs::remove_dir(&path).unwrap();
+    assert_eq!(ring.destroy_due(3 * DAY).unwrap(), 1);
+}
+
+#[test]
+fn names_are_remembered() {
+    let dir = tempfile::tempdir().unwrap();
+    let ring = Ring::open(dir.path(), rule()).unwrap();
+    let names = |receiver: &str, site: &str| Names { receivers: [receiver.to_owned()].into(), sites: [site.to_owned()].into() };
+    ring.names(&names("mall", "a\tsite\n")).unwrap();
+    let both = ring.names(&names("shop", "b")).unwrap();
+    assert_eq!(both, Names { receivers: ["mall".to_owned(), "shop".to_owned()].into(), sites: ["a\tsite\n".to_owned(), "b".to_owned()].into() });
+    assert_eq!(Ring::open(dir.path(), rule()).unwrap().names(&Names::default()).unwrap(), both);
 }

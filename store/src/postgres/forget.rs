@@ -29,15 +29,18 @@ pub(super) async fn next(connection: &mut PgConnection, walk: &mut Walk, what: &
     }
     let stage = Progress::of(&mut walk.progress, what).stage;
     let (rows, next) = match stage {
+        Stage::First => {
+            let sql = format!("BEGIN; {}; COMMIT", what.first(DIALECT).join("; "));
+            step("begin to forget", STEP_TIMEOUT, sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection)).await?;
+            (0, Stage::Told)
+        }
         Stage::Told => match walk.step(connection, what).await? {
             Some(rows) => (rows, Stage::Told),
             None => (0, Stage::Records),
         },
         Stage::Records => {
-            let mut rows = 0;
-            for sql in what.delete_records(DIALECT) {
-                rows = step("forget records", STEP_TIMEOUT, sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection)).await?.rows_affected();
-            }
+            let sql = what.delete_records(DIALECT);
+            let rows = step("forget records", STEP_TIMEOUT, sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection)).await?.rows_affected();
             (rows, if rows > 0 { Stage::Records } else { Stage::Visits(None) })
         }
         Stage::Visits(None) => {
@@ -70,9 +73,6 @@ impl Walk {
     /// Deletes from some blocks; none when all have been looked at.
     async fn step(&mut self, connection: &mut PgConnection, what: &Forget) -> Result<Option<u64>, WriteError> {
         if self.tables.is_none() {
-            if let Some(sql) = what.count_heard(DIALECT) {
-                step("count who was heard", STEP_TIMEOUT, sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection)).await?;
-            }
             self.tables = Some(tables(connection).await?);
         }
         while let Some(table) = self.tables.as_ref().and_then(|tables| tables.last().cloned()) {

@@ -14,6 +14,11 @@ const DIALECT: Dialect = Dialect::Sqlite;
 pub(super) async fn next(connection: &mut SqliteConnection, progress: &mut Option<Progress>, what: &Forget) -> Result<Forgotten, WriteError> {
     let Progress { stage, .. } = Progress::of(progress, what);
     let rows = match *stage {
+        Stage::First => {
+            together(connection, "begin to forget", &what.first(DIALECT)).await?;
+            *stage = Stage::Told;
+            0
+        }
         Stage::Told => {
             let rows = delete_told(connection, what).await?;
             if rows == 0 {
@@ -22,7 +27,7 @@ pub(super) async fn next(connection: &mut SqliteConnection, progress: &mut Optio
             rows
         }
         Stage::Records => {
-            let rows = together(connection, "forget records", &what.delete_records(DIALECT)).await?;
+            let rows = together(connection, "forget records", &[what.delete_records(DIALECT)]).await?;
             if rows == 0 {
                 *stage = Stage::Visits(None);
             }
@@ -51,9 +56,6 @@ pub(super) async fn next(connection: &mut SqliteConnection, progress: &mut Optio
 }
 
 async fn delete_told(connection: &mut SqliteConnection, what: &Forget) -> Result<u64, WriteError> {
-    if let Some(sql) = what.count_heard(DIALECT) {
-        step("count who was heard", sqlx::query(AssertSqlSafe(sql)).execute(&mut *connection)).await?;
-    }
     let (of_observations, of_clients) = (what.of_observations(DIALECT), what.of_clients(DIALECT));
     for (table, key, which) in
         [("observation", "rowid", &of_observations), ("location", "rowid", &of_observations), ("client", "receiver, client, radio", &of_clients)]

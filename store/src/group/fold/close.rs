@@ -24,7 +24,7 @@ impl Fold {
         self.known.has_put_off()
     }
 
-    /// Puts everything that is put off into the group, which must be empty.
+    /// Puts everything that is put off into the group, which must be closed or empty: whoever is in it is put off no more.
     pub fn settle(&mut self) {
         let Self { known, receivers, now: Gathered { group, .. }, .. } = self;
         known.settle(|put_off| write_times(group, receivers, &put_off));
