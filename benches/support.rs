@@ -8,6 +8,7 @@ pub mod bodies;
 #[path = "../store/tests/it/cluster.rs"]
 mod cluster;
 pub mod database;
+pub mod history;
 pub mod load;
 pub mod parsers;
 pub mod process;
