@@ -4,8 +4,8 @@ SELECT s.n AS scope, a.n AS ap_number, $address + s.n * $addresses + a.n AS ap, 
 FROM made_number s CROSS JOIN made_number a
 WHERE s.n BETWEEN 1 AND $sites AND a.n < $aps;
 
-INSERT INTO presence_scope (profile, site, is_shown, is_main, watermark, covered_minute, gap_s, allowed_lateness_s, max_visit_s, present_s, definition, final_until)
-SELECT 'standard@1', 'mall/L_' || n, 1 = 1, 1 = 1, at($until), at($until), 1200, 86400, 43200, 600, 'made', at($until - 90000)
+INSERT INTO presence_scope (profile, site, is_shown, is_main, watermark, covered_minute, gap_s, allowed_lateness_s, max_visit_s, present_s, loyalty_days, definition, final_until)
+SELECT 'standard@1', 'mall/L_' || n, 1 = 1, 1 = 1, at($until), at($until), 1200, 86400, 43200, 600, 28, 'made', at($until - 90000)
 FROM made_number WHERE n BETWEEN 1 AND $sites ORDER BY n;
 
 INSERT INTO presence_zone (name)
