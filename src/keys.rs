@@ -20,8 +20,8 @@ pub(crate) struct Keys {
     pub(crate) journal: Key,
     /// Turn addresses into pseudonyms.
     pub(crate) clients: Pseudonyms,
-    /// The keys of epochs, where clients are not known for good.
-    pub(crate) ring: Option<Arc<Mutex<Ring>>>,
+    /// The keys of epochs; where clients are known for good, those that another mode has left.
+    pub(crate) ring: Arc<Mutex<Ring>>,
     /// Since when clients are known here, seconds since 1970: nobody can be known to return from before. The least there is when all keys came
     /// from elsewhere.
     pub(crate) born_at: i64,
@@ -37,12 +37,13 @@ impl Keys {
         if let Some(ring) = open_ring(config, &dir)? {
             let born_at = ring.born_at().unwrap_or(now_ms().div_euclid(1_000));
             let ring = Arc::new(Mutex::new(ring));
-            return Ok(Self { journal, clients: Pseudonyms::Epochs(Epochs::new(Arc::clone(&ring))), ring: Some(ring), born_at });
+            return Ok(Self { journal, clients: Pseudonyms::Epochs(Epochs::new(Arc::clone(&ring))), ring, born_at });
         }
-        // What another mode has left is ended.
-        let ring = if dir.join(EPOCHS).exists() { Some(read_ring(&dir, no_epochs(), Ring::open)?) } else { None };
-        let marker = dir.join(STATIC);
-        let was_static = marker.exists() || ring.is_none();
+        // What another mode has left is ended; and whose rows there are is written down there, for a mode that ends them.
+        let (marker, epochs) = (dir.join(STATIC), dir.join(EPOCHS));
+        let was_static = marker.exists() || !epochs.exists();
+        make_private_dir(&epochs)?;
+        let ring = read_ring(&dir, no_epochs(), Ring::open)?;
         // Plain clients have a key too, so that they can be given pseudonyms later.
         let is_missed = journal_is_used && was_static;
         let client = open_key(&dir.join(LASTING), config.privacy.key.as_ref(), is_missed, "every client in the database would get another pseudonym")?;
@@ -53,7 +54,7 @@ impl Keys {
         fs::write(&marker, "")
             .and_then(|()| fs::set_permissions(&marker, fs::Permissions::from_mode(0o600)))
             .map_err(|error| Failure::new(Code::CannotCreate, format!("cannot write {}: {error}; make it writable for this user", marker.display())))?;
-        let ring = ring.map(|ring| Arc::new(Mutex::new(ring)));
+        let ring = Arc::new(Mutex::new(ring));
         Ok(Self { journal, clients, ring, born_at: born_at(config) })
     }
 

@@ -213,7 +213,7 @@ fn pipeline_settings(config: &Config, keys: &Keys, opted_out: Arc<OptOuts>, ingr
     let keeps = |fact: Personal| config.privacy.keep.contains(&fact);
     Ok(Settings {
         pseudonyms: keys.clients.clone(),
-        ring: keys.ring.clone(),
+        ring: Some(Arc::clone(&keys.ring)),
         keep: Keep { ip: keeps(Personal::Ip), hostname: keeps(Personal::Hostname), user: keeps(Personal::User), device_name: keeps(Personal::DeviceName) },
         opted_out,
         presence: config.presence_settings(keys.born_at).map_err(|(key, what, remedy)| Failure::new(Code::Usage, format!("{key}: {what}; {remedy}")))?,

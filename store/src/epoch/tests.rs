@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use super::book::BOOK_LINES_MAX;
 use super::*;
 
 const HOUR: i64 = 3_600;
