@@ -209,7 +209,9 @@ fn a_store_that_throws_rows_away_is_warned_of() {
 #[test]
 fn sizes_and_times_are_shown_as_they_are_written() {
     assert_eq!([Size(64 << 20), Size(3 << 30), Size(1_000), Size(1 << 10)].map(|size| size.to_string()), ["64MiB", "3GiB", "1000B", "1KiB"]);
-    assert_eq!(Span::seconds(75).to_string(), "1m 15s");
+    for text in ["90d", "760d", "36h", "15m", "75s", "1500ms", "0s"] {
+        assert_eq!(Span(humantime::parse_duration(text).unwrap()).to_string(), text);
+    }
 }
 
 #[test]

@@ -79,7 +79,13 @@ impl Span {
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", humantime::format_duration(self.0))
+        // In one unit, as a person would write it.
+        let ms = self.0.as_millis();
+        let (unit, length) = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)]
+            .into_iter()
+            .find(|(unit, length)| if ms == 0 { *unit == "s" } else { ms.is_multiple_of(*length) })
+            .unwrap_or(("ms", 1));
+        write!(f, "{}{unit}", ms / length)
     }
 }
 
