@@ -14,6 +14,11 @@ pub(crate) fn of_arrivals(newest_ms: i64) -> impl Fn() -> i64 {
     }
 }
 
+/// Seconds since 1970.
+pub(crate) fn now_s() -> i64 {
+    now_ms().div_euclid(1_000)
+}
+
 /// Milliseconds since 1970. A clock before 1970 reads 0.
 #[allow(clippy::disallowed_methods)]
 pub(crate) fn now_ms() -> i64 {

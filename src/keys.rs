@@ -10,7 +10,7 @@ use store::client::{Epochs, Pseudonyms};
 use store::epoch::{Ring, Rule};
 use store::key::Key;
 
-use crate::clock::now_ms;
+use crate::clock::now_s;
 use crate::config::{Clients, Config, Hidden, Mode};
 use crate::failure::{Code, Failure};
 
@@ -35,7 +35,7 @@ impl Keys {
         let journal_is_used = store::journal::exists(&config.data_dir.join("journal"));
         let journal = open_key(&dir.join("journal.key"), config.journal.key.as_ref(), journal_is_used, "posts in the journal could never be read again")?;
         if let Some(ring) = open_ring(config, &dir)? {
-            let born_at = ring.born_at().unwrap_or(now_ms().div_euclid(1_000));
+            let born_at = first_made_at(Some(&ring));
             let ring = Arc::new(Mutex::new(ring));
             return Ok(Self { journal, clients: Pseudonyms::Epochs(Epochs::new(Arc::clone(&ring))), ring, born_at });
         }
@@ -124,7 +124,7 @@ fn open_ring(config: &Config, dir: &Path) -> Result<Option<Ring>, Failure> {
             continue;
         }
         tracing::warn!(mode = mode.name(), "privacy.mode was static: its key is destroyed now, and what is stored loses its clients");
-        ring.end_foreign("static", &lasting, file.mtime()).map_err(|error| cannot_read_keys(&error))?;
+        ring.end_foreign("static", &lasting, file.mtime());
     }
     Ok(Some(ring))
 }
@@ -139,7 +139,7 @@ fn rule_of(config: &Config) -> Result<Option<Rule>, Failure> {
 
 /// Under it every key of an epoch is of the past.
 fn no_epochs() -> Rule {
-    Rule { kind: "static".to_owned(), divide: Box::new(|_| (i64::MIN, i64::MAX)), grace_s: 0, now: || now_ms().div_euclid(1_000) }
+    Rule { kind: "static".to_owned(), divide: Box::new(|_| (i64::MIN, i64::MAX)), grace_s: 0, now: now_s }
 }
 
 fn cannot_read_keys(error: &io::Error) -> Failure {
@@ -150,12 +150,16 @@ fn cannot_read_keys(error: &io::Error) -> Failure {
 /// directory stands for its making; the least there is when nothing tells that either.
 pub(crate) fn born_at(config: &Config) -> i64 {
     if config.privacy.mode() != Mode::Static {
-        let ring = look_at_ring(config).ok().flatten();
-        return ring.and_then(|ring| ring.born_at()).unwrap_or(now_ms().div_euclid(1_000));
+        return first_made_at(look_at_ring(config).ok().flatten().as_ref());
     }
     let made = [(LASTING, &config.privacy.key), ("journal.key", &config.journal.key)].into_iter().find(|(_, told)| told.is_none());
     let file = made.and_then(|(file, _)| fs::metadata(config.data_dir.join("keys").join(file)).ok());
     file.map_or(i64::MIN, |file| file.mtime())
+}
+
+/// When the first key of an epoch was made; now, when none is yet.
+fn first_made_at(ring: Option<&Ring>) -> i64 {
+    ring.and_then(Ring::born_at).unwrap_or_else(now_s)
 }
 
 fn read_key(path: &Path, configured: Option<&Hidden>) -> Result<Option<Key>, Failure> {

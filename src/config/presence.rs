@@ -111,7 +111,7 @@ impl Config {
             return wrong("presence.publish_every", &format!("{} is out of range", presence.publish_every), "take 1s to 1h");
         }
         if presence.memory < Size::mib(1) {
-            return wrong("presence.memory", &format!("{} holds nobody", presence.memory), "take 1MiB or more; a client takes about 500 bytes");
+            return wrong("presence.memory", &format!("{} holds nobody", presence.memory), "take 1MiB or more; a client takes about 1 KB");
         }
         if self.privacy.mode() == Mode::Anonymous {
             // Ten minutes make no visit.

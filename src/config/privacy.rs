@@ -9,7 +9,7 @@ use store::epoch::Rule;
 use super::check::{Wrong, wrong};
 use super::presence::time_zone;
 use super::{Config, Hidden, Span};
-use crate::clock::now_ms;
+use crate::clock::now_s;
 
 /// What is written of people's devices.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -158,7 +158,7 @@ impl Config {
     /// How keys follow each other; none where one lasts.
     pub(crate) fn key_rule(&self) -> Result<Option<Rule>, Wrong> {
         let grace_s = if self.privacy.mode() == Mode::Anonymous { TEN_MINUTES_S.into() } else { GRACE_S };
-        let rule = |(mut epochs, kind): (Epochs, String)| Rule { kind, divide: Box::new(move |at| epochs.of(at)), grace_s, now: || now_ms().div_euclid(1_000) };
+        let rule = |(mut epochs, kind): (Epochs, String)| Rule { kind, divide: Box::new(move |at| epochs.of(at)), grace_s, now: now_s };
         Ok(self.epochs()?.map(rule))
     }
 

@@ -68,7 +68,8 @@ pub struct Alive {
     pub made_at: i64,
     /// When it is destroyed.
     pub until: i64,
-    key: Key,
+    /// None of another rule: it names nobody any more.
+    key: Option<Key>,
     path: PathBuf,
     /// Its end as it stands in the book, once its destruction has begun.
     written_down: Option<Ended>,
@@ -135,8 +136,9 @@ impl Ring {
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => continue,
                 Err(error) => return Err(about(&path, &error)),
             };
-            let until = if kind == rule.kind { rule.until(epoch, made_at) } else { i64::MIN };
-            alive.push(Alive { kind, epoch, made_at, until, key, path, written_down: None });
+            let is_own = kind == rule.kind;
+            let until = if is_own { rule.until(epoch, made_at) } else { i64::MIN };
+            alive.push(Alive { kind, epoch, made_at, until, key: is_own.then_some(key), path, written_down: None });
         }
         alive.sort_by_key(|alive| alive.epoch);
         Ok(Self { dir: dir.to_owned(), rule, alive, ended, generation: 0 })
@@ -178,7 +180,7 @@ impl Ring {
         let (from, to) = (self.rule.divide)(observed_at);
         let epoch = Epoch { from, to };
         if let Some(alive) = self.alive.iter().find(|alive| alive.epoch == epoch && alive.kind == self.rule.kind) {
-            return Ok(Known { epoch, key: Some(alive.key.clone()) });
+            return Ok(Known { epoch, key: alive.key.clone() });
         }
         let now = (self.rule.now)();
         let was_destroyed = self.ended.iter().rev().any(|ended| ended.epoch == epoch && ended.kind == self.rule.kind);
@@ -193,23 +195,17 @@ impl Ring {
         let path = self.dir.join(format!("{}_{from}_{to}_{now}.key", self.rule.kind));
         key.write_new(&path).map_err(|error| about(&path, &error))?;
         let until = self.rule.until(epoch, now);
-        self.alive.push(Alive { kind: self.rule.kind.clone(), epoch, made_at: now, until, key: key.clone(), path, written_down: None });
+        self.alive.push(Alive { kind: self.rule.kind.clone(), epoch, made_at: now, until, key: Some(key.clone()), path, written_down: None });
         self.alive.sort_by_key(|alive| alive.epoch);
         self.generation += 1;
         Ok(Known { epoch, key: Some(key) })
     }
 
     /// Takes a key in that no rule names any more, such as the one of clients that were known for good: it is destroyed by the next
-    /// [`Ring::destroy_due`], and everything before that loses its client.
-    ///
-    /// # Errors
-    /// When the system gives no random bytes.
-    pub fn end_foreign(&mut self, kind: &str, path: &Path, made_at: i64) -> io::Result<()> {
-        // Its key is of no use any more, and may be half destroyed already.
-        let key = Key::random()?;
+    /// [`Ring::destroy_due`], and everything before that loses its client. Its file may be half destroyed already.
+    pub fn end_foreign(&mut self, kind: &str, path: &Path, made_at: i64) {
         let epoch = Epoch { from: i64::MIN, to: i64::MAX };
-        self.alive.insert(0, Alive { kind: kind.to_owned(), epoch, made_at, until: i64::MIN, key, path: path.to_owned(), written_down: None });
-        Ok(())
+        self.alive.insert(0, Alive { kind: kind.to_owned(), epoch, made_at, until: i64::MIN, key: None, path: path.to_owned(), written_down: None });
     }
 
     /// Whether keys of this rule are in use that were made before a time: whatever was begun since under another rule has named nobody.

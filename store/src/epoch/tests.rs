@@ -180,7 +180,7 @@ fn a_key_for_good_is_ended_by_a_rule() {
     let path = dir.path().join("client.key");
     Key::random().unwrap().write_new(&path).unwrap();
     let mut ring = Ring::open(&dir.path().join("epochs"), rule()).unwrap();
-    ring.end_foreign("static", &path, 5).unwrap();
+    ring.end_foreign("static", &path, 5);
     assert_eq!(destroy(&mut ring, 1_000), 1);
     assert!(!path.exists() && ring.must_clear_first() && !ring.has_foreign());
     let (ended, before) = Ring::open(&dir.path().join("epochs"), rule()).unwrap().to_clear().unwrap();

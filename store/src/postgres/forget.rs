@@ -111,5 +111,5 @@ async fn tables(connection: &mut PgConnection) -> Result<Vec<String>, WriteError
 
 const FORGET: &str = "forget what was told";
 const CLIENT: &str = "client";
-/// 16 MiB: about 200,000 observations.
+/// 16 MiB.
 const STEP_BLOCKS: i64 = 2_048;
