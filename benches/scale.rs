@@ -52,7 +52,7 @@ struct Cost {
 fn run(access_points: u32, entries: usize, minutes: i64) -> Cost {
     let receiver: Arc<str> = Arc::from("mall");
     let secrets = [Secret::new(SECRET.to_owned())];
-    let mut fold = Fold::new(Pseudonyms::Keyed(Key::from_bytes([7; 32])), Keep::default(), Arc::default(), RepeatFilter::new((3, 4)));
+    let mut fold = Fold::new(Pseudonyms::Keyed(Key::from_bytes([7; 32])), Keep::default(), Arc::default(), Arc::default(), RepeatFilter::new((3, 4)));
     fold.start(NOW - 3_600);
     let (mut parser, mut spare, mut written) = (Parser::default(), None, Gathered::default());
     let mut cost = Cost { cpu: Duration::ZERO, posts: 0, observations: 0, clients: 0, filter_bytes: 0, known_bytes: 0 };

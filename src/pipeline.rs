@@ -13,7 +13,7 @@ use analytics::presence::engine::Engine;
 use store::batch::Batch;
 use store::client::Pseudonyms;
 use store::epoch::{Names, Ring};
-use store::group::{self, Fold, Group, Keep, ObservationRow};
+use store::group::{self, Excluded, Fold, Group, Keep, ObservationRow};
 use store::journal::Journal;
 use store::optout::OptOuts;
 use store::position::Position;
@@ -46,6 +46,8 @@ pub(crate) struct Settings {
     pub(crate) keep: Keep,
     /// Of whom nothing is written.
     pub(crate) opted_out: Arc<OptOuts>,
+    /// Who is in no count.
+    pub(crate) excluded: Arc<Excluded>,
     pub(crate) presence: presence::engine::Settings,
     /// The names of the receivers whose posts come this way: others in the store are another process's.
     pub(crate) receivers: Vec<String>,
@@ -65,6 +67,7 @@ struct Rules {
     pseudonyms: Pseudonyms,
     keep: Keep,
     opted_out: Arc<OptOuts>,
+    excluded: Arc<Excluded>,
     presence: presence::engine::Settings,
     receivers: Vec<String>,
     filter_key: (u64, u64),
@@ -76,7 +79,7 @@ impl Rules {
     }
 
     fn fold(&self) -> Fold {
-        Fold::new(self.pseudonyms.clone(), self.keep, Arc::clone(&self.opted_out), RepeatFilter::new(self.filter_key))
+        Fold::new(self.pseudonyms.clone(), self.keep, Arc::clone(&self.opted_out), Arc::clone(&self.excluded), RepeatFilter::new(self.filter_key))
     }
 }
 
@@ -107,9 +110,23 @@ pub(crate) struct Pipeline<S> {
 impl<S: Store> Pipeline<S> {
     /// A pipeline that has not touched its store yet.
     pub(crate) fn new(store: S, journal: Arc<Journal>, quarantine: Quarantine, settings: Settings, report: Arc<Report>, stop: watch::Receiver<bool>) -> Self {
-        let Settings { pseudonyms, ring, keep, opted_out, presence, receivers, rows_max, retention, keep_quarantine, keep_presence, now_ms, filter_key, reuse } =
-            settings;
-        let rules = Rules { pseudonyms, keep, opted_out, presence, receivers, filter_key };
+        let Settings {
+            pseudonyms,
+            ring,
+            keep,
+            opted_out,
+            excluded,
+            presence,
+            receivers,
+            rows_max,
+            retention,
+            keep_quarantine,
+            keep_presence,
+            now_ms,
+            filter_key,
+            reuse,
+        } = settings;
+        let rules = Rules { pseudonyms, keep, opted_out, excluded, presence, receivers, filter_key };
         let own = rules.presence.sites.iter().map(|site| &site.name).filter(|name| rules.presence.is_of(name, &rules.receivers));
         let names = Names { receivers: rules.receivers.iter().cloned().collect(), sites: own.cloned().collect() };
         let source = Source::new(Arc::clone(&journal));

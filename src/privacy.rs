@@ -59,6 +59,8 @@ struct Report {
     quarantine: Sealed,
     /// Devices on the opt-out list.
     opted_out: usize,
+    /// Devices that are written and in no count.
+    excluded: usize,
     notice: String,
 }
 
@@ -150,6 +152,7 @@ impl Report {
                 files: files(config, "quarantine"),
             },
             opted_out: OptOuts::open(&config.data_dir).map_err(optout::failure)?.entries(),
+            excluded: config.presence.excluded.len(),
             notice: layout::notice(privacy),
         })
     }

@@ -211,12 +211,14 @@ fn pipeline_settings(config: &Config, keys: &Keys, opted_out: Arc<OptOuts>, ingr
     let filter_key = Key::random().map_err(|error| Failure::new(Code::Software, format!("make a key: {error}")))?;
     let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, ..] = *filter_key.bytes();
     let keeps = |fact: Personal| config.privacy.keep.contains(&fact);
+    let wrong = |(key, what, remedy): (String, String, &str)| Failure::new(Code::Usage, format!("{key}: {what}; {remedy}"));
     Ok(Settings {
         pseudonyms: keys.clients.clone(),
         ring: Some(Arc::clone(&keys.ring)),
         keep: Keep { ip: keeps(Personal::Ip), hostname: keeps(Personal::Hostname), user: keeps(Personal::User), device_name: keeps(Personal::DeviceName) },
         opted_out,
-        presence: config.presence_settings(keys.born_at).map_err(|(key, what, remedy)| Failure::new(Code::Usage, format!("{key}: {what}; {remedy}")))?,
+        excluded: Arc::new(config.excluded().map_err(wrong)?),
+        presence: config.presence_settings(keys.born_at).map_err(wrong)?,
         receivers: config.receiver.iter().map(|receiver| receiver.name.clone()).collect(),
         rows_max: config.pipeline.rows,
         retention: config.retention.observations.0,

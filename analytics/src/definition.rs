@@ -7,7 +7,7 @@
 //!
 //! | table | holds |
 //! |---|---|
-//! | `raw(site, client, ap, t, received, rssi, radio, associated, random)` | every arrival of an observation; repeats may differ in `received` |
+//! | `raw(site, client, ap, t, received, rssi, radio, associated, random, excluded)` | every arrival of an observation; repeats may differ in `received`; `excluded` marks the devices that are in no count |
 //! | `param(ignore_dbm, enter_dbm, stay_dbm, assoc_bypasses, gap_s, ap_gap_s, min_dwell_s, min_minutes, present_s, settle_s, settle_db, max_visit_s, loyalty_days, allowed_lateness_s, identity_days)` | one row, the profile; `identity_days` is how long a pseudonym lasts |
 //! | `win(site, kind, n, a, b)` | the windows \[a, b) of the site's calendar: each `day`, from `loyalty_days` before the first observation on, and each `hour` that a session may touch; `n` is the local date in days since 1970, of an hour that of its day |
 //! | `minute(a)` | the minutes in which occupancy is asked |

@@ -137,6 +137,7 @@ CREATE TABLE client (
     radio smallint NOT NULL,
     random_address boolean,
     group_address boolean NOT NULL,
+    is_excluded boolean NOT NULL,
     manufacturer text,
     manufacturer_at timestamptz,
     os text,
@@ -161,6 +162,7 @@ COMMENT ON COLUMN client.client IS 'The client: a 64-bit pseudonym, or its addre
 COMMENT ON COLUMN client.radio IS '0 Wi-Fi, 1 Bluetooth Low Energy.';
 COMMENT ON COLUMN client.random_address IS 'Whether its address is locally administered; null for Bluetooth.';
 COMMENT ON COLUMN client.group_address IS 'Whether its address is a group address, which no single device has.';
+COMMENT ON COLUMN client.is_excluded IS 'Whether presence.excluded listed its address when it was told of last: it is in no count.';
 COMMENT ON COLUMN client.manufacturer IS 'Maker, as Meraki names it.';
 COMMENT ON COLUMN client.manufacturer_at IS 'As of when manufacturer was told.';
 COMMENT ON COLUMN client.os IS 'Operating system, as Meraki names it.';

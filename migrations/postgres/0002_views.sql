@@ -106,6 +106,7 @@ SELECT
     c.os,
     c.random_address,
     c.group_address,
+    c.is_excluded,
     c.first_seen,
     c.last_seen,
     c.ipv4,
@@ -123,6 +124,7 @@ COMMENT ON COLUMN clients.manufacturer IS 'Maker, as Meraki names it.';
 COMMENT ON COLUMN clients.os IS 'Operating system, as Meraki names it.';
 COMMENT ON COLUMN clients.random_address IS 'Whether its address is locally administered; null for Bluetooth.';
 COMMENT ON COLUMN clients.group_address IS 'Whether its address is a group address, which no single device has.';
+COMMENT ON COLUMN clients.is_excluded IS 'Whether presence.excluded listed its address when it was told of last: it is in no count.';
 COMMENT ON COLUMN clients.first_seen IS 'Earliest time it was heard or placed.';
 COMMENT ON COLUMN clients.last_seen IS 'Latest time it was heard or placed.';
 COMMENT ON COLUMN clients.ipv4 IS 'IPv4 address; null unless privacy.keep lists ip.';

@@ -84,6 +84,7 @@ CREATE TABLE client (
     radio INTEGER NOT NULL, -- 0 Wi-Fi, 1 Bluetooth Low Energy
     random_address INTEGER, -- 1 when its address is locally administered, else 0; null for Bluetooth
     group_address INTEGER NOT NULL, -- 1 when its address is a group address, which no single device has, else 0
+    is_excluded INTEGER NOT NULL, -- 1 when presence.excluded listed its address when it was told of last: it is in no count; else 0
     manufacturer TEXT, -- maker, as Meraki names it
     manufacturer_at INTEGER, -- as of when manufacturer was told, seconds since 1970
     os TEXT, -- operating system, as Meraki names it

@@ -72,6 +72,7 @@ SELECT
     c.os AS os, -- operating system, as Meraki names it
     c.random_address AS random_address, -- whether its address is locally administered; null for Bluetooth
     c.group_address AS group_address, -- whether its address is a group address, which no single device has
+    c.is_excluded AS is_excluded, -- whether presence.excluded listed its address when it was told of last: it is in no count
     strftime('%Y-%m-%dT%H:%M:%SZ', c.first_seen, 'unixepoch') AS first_seen, -- earliest time it was heard or placed
     strftime('%Y-%m-%dT%H:%M:%SZ', c.last_seen, 'unixepoch') AS last_seen, -- latest time it was heard or placed
     c.ipv4 AS ipv4, -- IPv4 address; null unless privacy.keep lists ip

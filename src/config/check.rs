@@ -177,6 +177,7 @@ impl Config {
 
     fn check_presence(&self) -> Result<(), Wrong> {
         self.privacy.check()?;
+        self.excluded()?;
         self.presence_settings(0).map(drop)
     }
 

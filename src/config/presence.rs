@@ -8,6 +8,7 @@ use analytics::presence::profile::Profile;
 use analytics::presence::site::Member;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
+use store::group::Excluded;
 use store::mac::Mac;
 
 use super::check::{Wrong, wrong};
@@ -22,6 +23,8 @@ pub(crate) struct Presence {
     pub(crate) allowed_lateness: Span,
     pub(crate) publish_every: Span,
     pub(crate) memory: Size,
+    /// Addresses of devices that are in no count.
+    pub(crate) excluded: Vec<String>,
 }
 
 impl Default for Presence {
@@ -32,6 +35,7 @@ impl Default for Presence {
             allowed_lateness: Span::seconds(86_400),
             publish_every: Span::seconds(60),
             memory: Size::mib(256),
+            excluded: Vec::new(),
         }
     }
 }
@@ -126,6 +130,23 @@ impl Config {
             memory_max: usize::try_from(presence.memory.0).unwrap_or(usize::MAX),
             rebuilding: false,
         })
+    }
+
+    /// Who is in no count.
+    pub(crate) fn excluded(&self) -> Result<Excluded, Wrong> {
+        let mut excluded = Excluded::default();
+        for (n, text) in self.presence.excluded.iter().enumerate() {
+            let key = format!("presence.excluded[{n}]");
+            match Mac::parse(text) {
+                None => return wrong(&key, &format!("{text:?} is no address"), "write six bytes, as in \"02:00:5e:00:00:01\""),
+                Some(mac) if mac == Mac::default() || mac.is_group() => {
+                    return wrong(&key, &format!("{text:?} is the address of no single device"), "write the address that the device uses there");
+                }
+                Some(mac) if !excluded.insert(mac) => return wrong(&key, &format!("{text:?} is listed twice"), "list each device once"),
+                Some(_) => {}
+            }
+        }
+        Ok(excluded)
     }
 
     /// A profile by its name, and what is wrong with it.

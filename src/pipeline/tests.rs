@@ -256,6 +256,7 @@ impl Bench {
             presence: crate::config::Config::default().presence_settings(0).unwrap(),
             keep: Keep::default(),
             opted_out: Arc::default(),
+            excluded: Arc::default(),
             receivers: vec!["mall".to_owned()],
             rows_max: self.rows_max,
             retention: Duration::from_secs(86_400),

@@ -52,6 +52,7 @@ pub(super) fn page(report: &Report) -> String {
         let _ = writeln!(text, "  {name:<12} {} file(s), {}: {}", sealed.files, sealed.kept_for, sealed.what);
     }
     let _ = writeln!(text, "\nOpted out: {} device(s), of which nothing is written", report.opted_out);
+    let _ = writeln!(text, "Excluded: {} device(s) of our own, which are written and in no count", report.excluded);
     let _ = write!(text, "\nNotice for the entrance\n\n{}", report.notice);
     text
 }

@@ -99,7 +99,7 @@ impl Forget {
                 "SELECT {ap} AS ap, s.receiver, coalesce(s.network, 0) AS network, s.radio, count(DISTINCT o.client) AS devices,
                      count(DISTINCT CASE WHEN o.ssid IS NOT NULL THEN o.client END) AS connected
                  FROM observation o JOIN source s ON s.id = o.source
-                 LEFT JOIN client c ON c.receiver = s.receiver AND c.client = o.client AND c.radio = s.radio AND c.group_address
+                 LEFT JOIN client c ON c.receiver = s.receiver AND c.client = o.client AND c.radio = s.radio AND (c.group_address OR c.is_excluded)
                  WHERE {} AND c.client IS NULL GROUP BY 1, 2, 3, 4",
                 self.of_observations(dialect)
             )

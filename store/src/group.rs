@@ -174,11 +174,11 @@ pub struct ObservationRow {
     pub ssid: Text,
     /// -120 to -1 dBm.
     pub rssi_dbm: i8,
-    /// What kind of address the client has; not a column of the row, since the client's row tells it.
+    /// What presence must know of the client's address; not a column of the row, since the client's row tells it.
     pub address: Address,
 }
 
-/// A kind of device address.
+/// A kind of device address, as far as presence minds it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Address {
     /// A maker's.
@@ -188,7 +188,12 @@ pub enum Address {
     Local,
     /// Of a group, which no single device has.
     Group,
+    /// Of a device that is in no count, such as a till's.
+    Excluded,
 }
+
+/// Devices that are stored and in no count: an operator's own, such as tills and the phones of staff.
+pub type Excluded = hashbrown::HashSet<Mac>;
 
 impl From<Mac> for Address {
     fn from(mac: Mac) -> Self {
@@ -294,6 +299,8 @@ pub struct ClientRow {
     pub random_address: Option<bool>,
     /// Whether its address is a group address.
     pub group_address: bool,
+    /// Whether its address is on the list of those that are in no count.
+    pub is_excluded: bool,
     /// What is told of it, in the order of [`CLIENT_FACTS`].
     pub facts: [Fact; CLIENT_FACTS.len()],
     /// Seconds since 1970.

@@ -18,10 +18,11 @@ pub(crate) struct StoredSource {
 }
 
 /// The kind of address that the client's row tells; a maker's when there is none.
-pub(crate) fn address(is_random: Option<bool>, is_group: Option<bool>) -> Address {
-    match (is_group, is_random) {
-        (Some(true), _) => Address::Group,
-        (_, Some(true)) => Address::Local,
+pub(crate) fn address(is_random: Option<bool>, is_group: Option<bool>, is_excluded: Option<bool>) -> Address {
+    match (is_excluded, is_group, is_random) {
+        (Some(true), ..) => Address::Excluded,
+        (_, Some(true), _) => Address::Group,
+        (.., Some(true)) => Address::Local,
         _ => Address::Global,
     }
 }

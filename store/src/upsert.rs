@@ -34,7 +34,7 @@ impl Merged {
     /// The table `client`.
     pub(crate) fn clients() -> Self {
         let facts = CLIENT_FACTS.iter().map(|name| FactColumns::one(name)).collect();
-        Self { table: "client", key: &["receiver", "client", "radio"], replaced: &["random_address", "group_address"], facts }
+        Self { table: "client", key: &["receiver", "client", "radio"], replaced: &["random_address", "group_address", "is_excluded"], facts }
     }
 
     /// All columns, in the order that values are bound in.

@@ -16,6 +16,9 @@ const NIGHT_OWL: &str = "02:aa:00:00:00:01";
 /// Somebody who comes at ten to two and leaves at ten past.
 const PASSING: &str = "18:aa:00:00:00:02";
 
+/// A device that is in no count.
+const TILL: &str = "18:aa:00:00:00:03";
+
 /// A site under a clock of its own, and the midnight that its story begins at.
 struct Night {
     site: Site,
@@ -347,12 +350,12 @@ fn an_anonymous_receiver_keeps_counts_alone() {
     let cluster = Cluster::start();
     let url = cluster.make_database("anonymous");
     for database in [None, Some(url.as_str())] {
-        let night = Night::on(database, "[privacy]\nmode = \"anonymous\"\n");
+        let night = Night::on(database, &format!("excluded = [{TILL:?}]\n[privacy]\nmode = \"anonymous\"\n"));
         night.set(night.at(3, 5));
         let served = night.site.serve();
-        post(&served, &[(PASSING, night.at(3, 1)), (NIGHT_OWL, night.at(3, 1)), (NIGHT_OWL, night.at(3, 4))]);
+        post(&served, &[(PASSING, night.at(3, 1)), (NIGHT_OWL, night.at(3, 1)), (NIGHT_OWL, night.at(3, 4)), (TILL, night.at(3, 2))]);
         served.wait_until_applied();
-        assert_eq!(clients(&night.site, "true").len(), 2);
+        assert_eq!(clients(&night.site, "true").len(), 3);
         night.set(night.at(3, 20) + 1);
         post(&served, &[(NIGHT_OWL, night.at(3, 19))]);
         served.wait_for_log("no row of it has a client any more");

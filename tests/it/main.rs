@@ -10,6 +10,7 @@ mod accounting;
 mod cluster;
 mod commands;
 mod documents;
+mod excluded;
 // Shared with tests/faults, which uses more of it.
 #[allow(dead_code)]
 mod harness;

@@ -356,6 +356,9 @@ impl Live {
             }
             let Some(ap) = group.sources[row.source as usize].ap else { continue };
             sites.heard(link, row.observed_at, row.received_at_ms);
+            if row.address == Address::Excluded {
+                continue;
+            }
             let key = (site, row.client);
             let slot = match last {
                 Some((known, slot)) if known == key => slot,

@@ -162,7 +162,7 @@ fn member(zone: &str, text: &str) -> ZoneAp {
     member
 }
 
-/// `[every N xK from] TIME AP RSSI [cN] [ssid] [ble] [local] [recv+N]`
+/// `[every N xK from] TIME AP RSSI [cN] [ssid] [ble] [local] [excluded] [recv+N]`
 fn observations(text: &str) -> Vec<Observation> {
     let mut words = text.split_whitespace().peekable();
     let (mut step, mut times) = (0, 1);
@@ -174,12 +174,13 @@ fn observations(text: &str) -> Vec<Observation> {
     let t = time(words.next().unwrap_or_default());
     let ap = place_letter(words.next().unwrap_or_default());
     let rssi = number(words.next(), text);
-    let mut one = Observation { client: 1, ap: site::ap(ap), t, received: t, rssi, is_wifi: true, associated: false, random: false };
+    let mut one = Observation { client: 1, ap: site::ap(ap), t, received: t, rssi, is_wifi: true, associated: false, random: false, excluded: false };
     for word in words {
         match word {
             "ssid" => one.associated = true,
             "ble" => one.is_wifi = false,
             "local" => one.random = true,
+            "excluded" => one.excluded = true,
             _ => match word.strip_prefix("recv") {
                 Some(after) => one.received = t + number(Some(after), text),
                 None => one.client = client(word).unwrap_or_else(|| panic!("{word} in {text}")),

@@ -145,8 +145,8 @@ fn fill(connection: &Connection, name: &str, site: &Site) {
     };
     for o in &site.observations {
         let (client, radio) = (format!("c{}", o.client), if o.is_wifi { "wifi" } else { "ble" });
-        let row = params![name, client, o.ap, o.t, o.received, o.rssi, radio, o.associated, o.random];
-        insert("INSERT INTO raw VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row);
+        let row = params![name, client, o.ap, o.t, o.received, o.rssi, radio, o.associated, o.random, o.excluded];
+        insert("INSERT INTO raw VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row);
     }
     for w in site.windows() {
         let kind = if w.kind == Kind::Hour { "hour" } else { "day" };
@@ -238,7 +238,7 @@ fn whole(row: &Row<'_>, column: usize) -> i64 {
 
 /// The tables that the definition reads. The indexes are for speed alone.
 const INPUTS: &str = "
-CREATE TABLE raw (site TEXT, client TEXT, ap TEXT, t BIGINT, received BIGINT, rssi INTEGER, radio TEXT, associated INTEGER, random INTEGER);
+CREATE TABLE raw (site TEXT, client TEXT, ap TEXT, t BIGINT, received BIGINT, rssi INTEGER, radio TEXT, associated INTEGER, random INTEGER, excluded INTEGER);
 CREATE TABLE param (
     ignore_dbm INTEGER, enter_dbm INTEGER, stay_dbm INTEGER, assoc_bypasses INTEGER, gap_s BIGINT, ap_gap_s BIGINT, min_dwell_s BIGINT,
     min_minutes BIGINT, present_s BIGINT, settle_s BIGINT, settle_db INTEGER, max_visit_s BIGINT, loyalty_days BIGINT,

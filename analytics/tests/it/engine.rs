@@ -177,7 +177,11 @@ pub(crate) fn group_of(observations: &[&Observation]) -> Group {
             source: u32::try_from(at).unwrap(),
             ssid: if row.associated { ssid } else { store::texts::Text::NONE },
             rssi_dbm: i8::try_from(row.rssi).unwrap(),
-            address: if row.random { Address::Local } else { Address::Global },
+            address: match (row.excluded, row.random) {
+                (true, _) => Address::Excluded,
+                (false, true) => Address::Local,
+                (false, false) => Address::Global,
+            },
         });
     }
     group
@@ -365,7 +369,8 @@ fn numbered(seqs: &mut BTreeMap<Option<String>, i64>, client: u32, started: i64,
 
 fn records(site: &Site, profile: &Profile) -> BTreeMap<u32, Record> {
     let mut records: BTreeMap<u32, Record> = BTreeMap::new();
-    for row in site.observations.iter().filter(|row| is_stored(row) && row.is_wifi && row.t >= row.received - site.profile.allowed_lateness_s) {
+    for row in site.observations.iter().filter(|row| is_stored(row) && row.is_wifi && !row.excluded && row.t >= row.received - site.profile.allowed_lateness_s)
+    {
         let ap = Mac::parse(&row.ap).unwrap();
         let told = Told { observed_at: row.t, ap, rssi_dbm: i8::try_from(row.rssi).unwrap(), is_associated: row.associated, is_random: row.random };
         records.entry(row.client).or_default().observe(&told, profile);
@@ -488,7 +493,17 @@ fn the_memory_of_a_crowd_comes_back() {
     let mut engine = Engine::new(Settings { sites: Vec::new(), memory_max: usize::MAX, ..settings(&site, &mut Dice(1)) });
     let mut model = Model::default();
     let ap = site.observations[0].ap.clone();
-    let heard = |client: u32, t: i64| Observation { client, ap: ap.clone(), t, received: t, rssi: -60, is_wifi: true, associated: false, random: false };
+    let heard = |client: u32, t: i64| Observation {
+        client,
+        ap: ap.clone(),
+        t,
+        received: t,
+        rssi: -60,
+        is_wifi: true,
+        associated: false,
+        random: false,
+        excluded: false,
+    };
     let crowd: Vec<Observation> = (0..5_000).map(|client| heard(client, NOON)).collect();
     absorb(&mut engine, &crowd.iter().collect::<Vec<_>>());
     commit(&mut engine, &mut model, 0, true);
@@ -525,6 +540,7 @@ fn live_profiles_tell_of_their_scopes_each() {
                 is_wifi: true,
                 associated: false,
                 random: false,
+                excluded: false,
             };
             absorb(&mut engine, &[&row]);
         }

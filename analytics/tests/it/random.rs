@@ -104,6 +104,7 @@ fn zones(dice: &mut Dice, start: i64, aps: i64) -> Vec<ZoneAp> {
 struct Walk {
     client: u32,
     random: bool,
+    excluded: bool,
     aps: i64,
     /// Of four observations so many are associated.
     associated: i64,
@@ -118,6 +119,7 @@ impl Walk {
         Self {
             client: u32::try_from(client).expect("a few clients"),
             random: dice.one_in(3),
+            excluded: dice.one_in(12),
             aps,
             associated: dice.pick(&[0, 0, 1, 2, 4]),
             is_weak: dice.one_in(2),
@@ -166,6 +168,7 @@ fn observe(dice: &mut Dice, profile: &Params, walk: &Walk, observations: &mut Ve
         is_wifi: !dice.one_in(25),
         associated: dice.below(4) < walk.associated,
         random: walk.random,
+        excluded: walk.excluded,
     };
     if dice.one_in(8) {
         observations.push(Observation { received: one.t + dice.pick(&[0, 60, 90_000, -200]), ..one.clone() });
@@ -184,7 +187,7 @@ fn observe(dice: &mut Dice, profile: &Params, walk: &Walk, observations: &mut Ve
 fn printer(dice: &mut Dice, start: i64) -> Vec<Observation> {
     let (hours, rssi, random) = (dice.pick(&[17, 18, 20]), dice.pick(&[-84, -70]), dice.one_in(4));
     let midnight = start - start.rem_euclid(DAY);
-    let one = |t: i64, rssi: i64| Observation { client: 50, ap: ap('A'), t, received: t, rssi, is_wifi: true, associated: random, random };
+    let one = |t: i64, rssi: i64| Observation { client: 50, ap: ap('A'), t, received: t, rssi, is_wifi: true, associated: random, random, excluded: false };
     let before = dice.pick(&[3, 4, 8]);
     let days = (0..3).flat_map(|day| (0..hours).map(move |hour| (day, hour)));
     let mut observations: Vec<Observation> = days.map(|(day, hour)| one(midnight - DAY * (before - day) + 3600 * hour, rssi)).collect();

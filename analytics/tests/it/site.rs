@@ -41,6 +41,8 @@ pub(crate) struct Observation {
     pub(crate) associated: bool,
     /// Whether the address is an invented one; the same for all of a client.
     pub(crate) random: bool,
+    /// Whether the address is on the list of those that are in no count; the same for all of a client.
+    pub(crate) excluded: bool,
 }
 
 /// An access point is in a zone from `since` on, until `until` when there is one.

@@ -224,6 +224,7 @@ fn add_clients(group: &mut Group, observations: &[&Observation]) {
                 radio,
                 random_address: Some(row.address == Address::Local),
                 group_address: false,
+                is_excluded: row.address == Address::Excluded,
                 facts: [Fact { text: Text::NONE, at: 0 }; CLIENT_FACTS.len()],
                 first_seen: told.t,
                 last_seen: told.t,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::index::{Index, NO_TEXT, bucket, source_hash};
 use super::known::{Known, Who};
-use super::{AccessPointRow, ClientRow, Fact, Group, LocationRow, ObservationRow, Pair, PostRow, Source};
+use super::{AccessPointRow, Address, ClientRow, Excluded, Fact, Group, LocationRow, ObservationRow, Pair, PostRow, Source};
 use crate::batch::{AccessPoint, Batch, Client, Discard, Discards, Location, Observation, Radio};
 use crate::client::{ClientId, Pseudonyms};
 use crate::mac::Mac;
@@ -121,6 +121,7 @@ pub struct Fold {
     pseudonyms: Pseudonyms,
     keep: Keep,
     opted_out: Arc<OptOuts>,
+    excluded: Arc<Excluded>,
     filter: RepeatFilter,
     /// What the store is known to say, across groups.
     known: Known,
@@ -132,11 +133,11 @@ pub struct Fold {
 }
 
 impl Fold {
-    /// A fold with nothing in it. Of who is on `opted_out` at the time nothing is written.
+    /// A fold with nothing in it. Of who is on `opted_out` at the time nothing is written; who is `excluded` is written, and marked.
     #[must_use]
-    pub fn new(pseudonyms: Pseudonyms, keep: Keep, opted_out: Arc<OptOuts>, filter: RepeatFilter) -> Self {
+    pub fn new(pseudonyms: Pseudonyms, keep: Keep, opted_out: Arc<OptOuts>, excluded: Arc<Excluded>, filter: RepeatFilter) -> Self {
         let (known, receivers) = (Known::default(), Texts::default());
-        Self { pseudonyms, keep, opted_out, filter, known, receivers, now: Gathered::default(), scratch: Scratch::default() }
+        Self { pseudonyms, keep, opted_out, excluded, filter, known, receivers, now: Gathered::default(), scratch: Scratch::default() }
     }
 
     /// The rows gathered so far.
@@ -268,7 +269,7 @@ impl Fold {
             };
             self.see_access_point(from, told);
             let ssid = self.text(batch, told.ssid);
-            let address = batch.clients[told.client as usize].mac.into();
+            let address = self.address(batch.clients[told.client as usize].mac);
             let row =
                 ObservationRow { observed_at: told.observed_at, received_at_ms: from.received_at_ms, client, source, ssid, rssi_dbm: told.rssi_dbm, address };
             let print = self.observation_print(&row);
@@ -345,6 +346,10 @@ impl Fold {
         mac == Mac::default() || self.scratch.opted_out.as_ref().is_some_and(|list| list.has(mac))
     }
 
+    fn address(&self, mac: Mac) -> Address {
+        if self.excluded.contains(&mac) { Address::Excluded } else { mac.into() }
+    }
+
     fn client_row(&mut self, batch: &Batch, from: Origin, told: &Client, client: ClientId, observed_at: i64) -> u32 {
         let Keep { ip, hostname, user, device_name } = self.keep;
         let only = |wanted: bool, text: Text| if wanted { text } else { Text::NONE };
@@ -369,6 +374,7 @@ impl Fold {
                 radio: from.radio,
                 random_address: (from.radio == Radio::Wifi).then_some(told.mac.is_local()),
                 group_address: told.mac.is_group(),
+                is_excluded: self.excluded.contains(&told.mac),
                 facts,
                 first_seen: observed_at,
                 last_seen: observed_at,

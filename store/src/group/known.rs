@@ -33,7 +33,7 @@ pub(super) struct Who {
 /// What kind of thing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum What {
-    Client { radio: Radio, random_address: Option<bool>, group_address: bool },
+    Client { radio: Radio, random_address: Option<bool>, group_address: bool, is_excluded: bool },
     AccessPoint,
 }
 

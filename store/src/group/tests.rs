@@ -13,7 +13,7 @@ const NOW: i64 = 1_700_000_000;
 const AP: u64 = 0x0018_0a00_0001;
 
 fn fold(keep: Keep) -> Fold {
-    Fold::new(Pseudonyms::Keyed(Key::from_bytes([7; 32])), keep, Arc::default(), RepeatFilter::new((3, 4)))
+    Fold::new(Pseudonyms::Keyed(Key::from_bytes([7; 32])), keep, Arc::default(), Arc::default(), RepeatFilter::new((3, 4)))
 }
 
 fn batch(at: i64) -> Batch {
@@ -86,7 +86,7 @@ fn a_filter_told_of_the_stored_rows_knows_them_whatever_their_numbers() {
     });
     first.add(&told).unwrap();
 
-    let mut second = Fold::new(Pseudonyms::Keyed(Key::from_bytes([7; 32])), Keep::default(), Arc::default(), RepeatFilter::new((50, 60)));
+    let mut second = Fold::new(Pseudonyms::Keyed(Key::from_bytes([7; 32])), Keep::default(), Arc::default(), Arc::default(), RepeatFilter::new((50, 60)));
     assert_eq!(second.start(NOW), (NOW - 900).div_euclid(60) * 60);
     second.remember(first.group());
     let mut other = batch(NOW + 1);
@@ -252,7 +252,8 @@ fn who_is_opted_out_leaves_a_count_and_nothing_else() {
     // Once as it stands in a journal from before the opting out, once as ingress leaves it, and a heard-by-nobody-else access point each.
     for mac in [out, 0] {
         let list = Arc::new(OptOuts::from(List::of(key.clone(), [Mac::from_bits(out)])));
-        let mut fold = Fold::new(Pseudonyms::Keyed(Key::from_bytes([7; 32])), Keep { ip: true, ..Keep::default() }, list, RepeatFilter::new((3, 4)));
+        let mut fold =
+            Fold::new(Pseudonyms::Keyed(Key::from_bytes([7; 32])), Keep { ip: true, ..Keep::default() }, list, Arc::default(), RepeatFilter::new((3, 4)));
         let mut told = batch(NOW);
         let gone = client(&mut told, mac, Some("secretive OS"), NOW - 4);
         for second in [4, 5, 86_400] {
@@ -290,7 +291,7 @@ fn a_list_that_changes_is_asked_anew_at_each_batch() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("keys")).unwrap();
     let list = Arc::new(OptOuts::open(dir.path()).unwrap());
-    let mut fold = Fold::new(Pseudonyms::Keyed(Key::from_bytes([7; 32])), Keep::default(), Arc::clone(&list), RepeatFilter::new((3, 4)));
+    let mut fold = Fold::new(Pseudonyms::Keyed(Key::from_bytes([7; 32])), Keep::default(), Arc::clone(&list), Arc::default(), RepeatFilter::new((3, 4)));
     let mac = Mac::from_bits(0x1800_0000_0001);
     let change = |change: fn(&mut Editor, Mac) -> bool| {
         let mut editor = Editor::open(dir.path()).unwrap();

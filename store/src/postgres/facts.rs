@@ -61,6 +61,7 @@ pub(super) async fn write_clients(
         tuple.int2(key.2);
         tuple.boolean(row.random_address);
         tuple.boolean(Some(row.group_address));
+        tuple.boolean(Some(row.is_excluded));
         for fact in row.facts {
             let (text, at) = told(group, fact);
             tuple.text(text);

@@ -47,7 +47,7 @@ pub(super) async fn replay(connection: &mut PgConnection, condition: &str, numbe
 
 async fn observations(connection: &mut PgConnection, condition: &str, number: i64, readback: &mut Readback<'_>) -> Result<(), WriteError> {
     let asked = sqlx::query(AssertSqlSafe(format!(
-        "SELECT o.observed_at, o.received_at, o.client, o.source, o.rssi, d.value, c.random_address, c.group_address
+        "SELECT o.observed_at, o.received_at, o.client, o.source, o.rssi, d.value, c.random_address, c.group_address, c.is_excluded
          FROM observation o JOIN source s ON s.id = o.source LEFT JOIN dictionary d ON d.id = o.ssid
          LEFT JOIN client c ON c.receiver = s.receiver AND c.client = o.client AND c.radio = s.radio WHERE {condition}"
     )));
@@ -68,7 +68,7 @@ fn observation(row: &PgRow) -> Result<(ObservationRow, i32), sqlx::Error> {
         source: 0,
         ssid: Text::NONE,
         rssi_dbm: rssi(short(row, 4)?),
-        address: address(row.try_get(6)?, row.try_get(7)?),
+        address: address(row.try_get(6)?, row.try_get(7)?, row.try_get(8)?),
     };
     Ok((observation, small(row, 3)?))
 }

@@ -49,7 +49,7 @@ pub(super) async fn replay(connection: &mut SqliteConnection, condition: &str, n
 
 async fn observations(connection: &mut SqliteConnection, condition: &str, number: i64, readback: &mut Readback<'_>) -> Result<(), WriteError> {
     let asked = sqlx::query(AssertSqlSafe(format!(
-        "SELECT o.observed_at, o.received_at, o.client, o.source, o.rssi, d.value, c.random_address, c.group_address
+        "SELECT o.observed_at, o.received_at, o.client, o.source, o.rssi, d.value, c.random_address, c.group_address, c.is_excluded
          FROM observation o JOIN source s ON s.id = o.source LEFT JOIN dictionary d ON d.id = o.ssid
          LEFT JOIN client c ON c.receiver = s.receiver AND c.client = o.client AND c.radio = s.radio WHERE {condition}"
     )));
@@ -70,7 +70,7 @@ fn observation(row: &SqliteRow) -> Result<(ObservationRow, i32), sqlx::Error> {
         source: 0,
         ssid: Text::NONE,
         rssi_dbm: rssi(row.try_get_unchecked(4)?),
-        address: address(row.try_get_unchecked(6)?, row.try_get_unchecked(7)?),
+        address: address(row.try_get_unchecked(6)?, row.try_get_unchecked(7)?, row.try_get_unchecked(8)?),
     };
     Ok((observation, row.try_get_unchecked(3)?))
 }

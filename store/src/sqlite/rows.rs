@@ -40,6 +40,7 @@ pub(super) async fn write_clients(connection: &mut SqliteConnection, group: &Gro
         values.add(i32::from(radio_number(row.radio)));
         values.add(row.random_address.map(i32::from));
         values.add(i32::from(row.group_address));
+        values.add(i32::from(row.is_excluded));
         row.facts.iter().for_each(|fact| bind_fact(values, group, *fact));
         values.add(row.first_seen);
         values.add(row.last_seen);

@@ -33,11 +33,11 @@ pub(crate) async fn the_views_show_what_was_written(place: Place) {
         "00:18:0a:00:00:02|-|-|N_1|mall|-|-|-|-|-|-|2026-03-01T12:00:00Z|2026-03-01T12:00:00Z",
     ];
     shows(&place, "access_points", columns, "ap", &expected).await;
-    let columns = "receiver, client, radio, manufacturer, os, random_address, group_address, first_seen, last_seen, \
+    let columns = "receiver, client, radio, manufacturer, os, random_address, group_address, is_excluded, first_seen, last_seen, \
                    ipv4, ipv6, hostname, user_id, device_name";
     let expected = [
-        "mall|18:fe:34:01:02:03|ble|-|-|-|1|2026-03-01T12:00:00Z|2026-03-01T12:00:00Z|-|-|-|-|-",
-        "mall|fedcba9876543210|wifi|Acme|Debian|1|0|2026-03-01T12:00:00Z|2026-03-01T12:00:00Z|-|-|-|-|Alice's",
+        "mall|18:fe:34:01:02:03|ble|-|-|-|1|1|2026-03-01T12:00:00Z|2026-03-01T12:00:00Z|-|-|-|-|-",
+        "mall|fedcba9876543210|wifi|Acme|Debian|1|0|0|2026-03-01T12:00:00Z|2026-03-01T12:00:00Z|-|-|-|-|Alice's",
     ];
     shows(&place, "clients", columns, "client", &expected).await;
     let expected = ["mall|N_1|-|wifi|2026-03-01T12:00:00Z|2|7", "old|-|00:18:0a:00:00:03|wifi|2026-03-01T12:00:00Z|1|1"];

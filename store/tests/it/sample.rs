@@ -103,6 +103,7 @@ pub(crate) fn bare_client(group: &mut Group, receiver: &str, client: ClientId, r
         radio,
         random_address: (radio == Radio::Wifi).then_some(false),
         group_address: false,
+        is_excluded: false,
         facts: Default::default(),
         first_seen: at,
         last_seen: at,
@@ -141,6 +142,7 @@ pub(crate) fn everything() -> Group {
     group.clients.push(row);
     let mut row = bare_client(&mut group, "mall", CAROL, Radio::Ble, NOON);
     row.group_address = true;
+    row.is_excluded = true;
     group.clients.push(row);
     let posted = group.source("mall", "N_1", None, Radio::Wifi);
     group.post(posted, NOON, 2, 7);

@@ -34,7 +34,7 @@ impl Fold {
         let mut rows = std::mem::take(&mut self.now.group.clients);
         let mut told_of = std::mem::take(&mut self.scratch.told_of);
         for row in &rows {
-            let what = What::Client { radio: row.radio, random_address: row.random_address, group_address: row.group_address };
+            let what = What::Client { radio: row.radio, random_address: row.random_address, group_address: row.group_address, is_excluded: row.is_excluded };
             told_of.push(Who { receiver: self.receiver(row.receiver), what, id: row.client.0 });
         }
         let mut at = 0;
@@ -149,13 +149,14 @@ fn write_times(group: &mut Group, receivers: &Texts, put_off: &PutOff<'_>) {
     let &PutOff { who, first_seen, last_seen, facts } = put_off;
     let receiver = receivers.get(who.receiver).map_or(Text::NONE, |name| group.texts.intern(name));
     match who.what {
-        What::Client { radio, random_address, group_address } => {
+        What::Client { radio, random_address, group_address, is_excluded } => {
             let mut row = ClientRow {
                 receiver,
                 client: ClientId(who.id),
                 radio,
                 random_address,
                 group_address,
+                is_excluded,
                 facts: [Fact::default(); CLIENT_FACTS.len()],
                 first_seen,
                 last_seen,
