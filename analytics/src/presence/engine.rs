@@ -8,30 +8,33 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
 use store::batch::Radio;
-use store::client::ClientId;
-use store::group::{Address, Group, ObservationRow};
+use store::group::{Group, ObservationRow};
 use store::presence::{Changes, CoveredRow, Level, MemberRow, RecordKey, RecordRow, Scope};
 
 use super::evaluate::Part;
 use super::profile::Profile;
 use super::publish::{Ledger, Whose};
-use super::record::{Record, Told};
+use super::record::Record;
 use super::site::Member;
-use super::sites::{Pace, Sites};
+use super::sites::Sites;
 pub use super::sites::{Settings, SiteSettings};
 use super::tidy::tidy;
 
+mod live;
 mod recall;
+
+use live::{Hearer, Live};
 
 /// Presence of all sites under all live profiles.
 pub struct Engine {
     sites: Sites,
     lives: Vec<Live>,
     memory_max: usize,
-    /// Of each source of the group that is being taken in: its site, and its network's link to it.
-    link_of: Vec<Option<(u32, u32)>>,
+    /// Of each source of the group that is being taken in: what it is to presence.
+    hearers: Vec<Hearer>,
+    /// Of the rows that are being taken in: who heard them.
+    heard_by: Vec<Hearer>,
     ledger: Ledger,
     before: Part,
     after: Part,
@@ -39,75 +42,18 @@ pub struct Engine {
     swept_at: i64,
 }
 
-/// One profile and what is known under it.
-struct Live {
-    profile: Profile,
-    name: Arc<str>,
-    pace: Pace,
-    is_main: bool,
-    is_shown: bool,
-    publish_every_s: i64,
-    /// When it was asked last who is due.
-    now_s: i64,
-    clients: HashMap<(u32, ClientId), u32>,
-    slots: Vec<Client>,
-    free: Vec<u32>,
-    /// Who has something pending, by the second at which it is to be published.
-    due: BTreeMap<i64, Due>,
-    /// Who is being published.
-    chosen: Vec<u32>,
-    /// Of `chosen`, whose records the store was asked for.
-    asked: Vec<u32>,
-    heap_bytes: usize,
-}
-
-#[derive(Default)]
-struct Due {
-    slots: Vec<u32>,
-    /// The earliest second that is pending.
-    oldest: i64,
-}
-
-struct Client {
-    site: u32,
-    id: ClientId,
-    /// As the store has it, once it is loaded.
-    published: Record,
-    /// What came since.
-    pending: Record,
-    is_loaded: bool,
-    /// The key in `due`, while something is pending.
-    due_s: Option<i64>,
-    oldest_pending: i64,
-    last_s: i64,
-}
-
 impl Engine {
     /// An engine that knows nobody.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let Settings { profiles, sites, time_zone, lasting, publish_every_ms, memory_max, rebuilding } = settings;
-        let live = |(at, profile): (usize, Profile)| Live {
-            name: if rebuilding { shadow_of(&profile.name).into() } else { profile.name.as_str().into() },
-            pace: Pace { live: at, lateness_s: profile.lateness_s },
-            is_main: at == 0 && !rebuilding,
-            is_shown: !rebuilding,
-            profile,
-            publish_every_s: publish_every_ms.div_euclid(1_000),
-            now_s: 0,
-            clients: HashMap::new(),
-            slots: Vec::new(),
-            free: Vec::new(),
-            due: BTreeMap::new(),
-            chosen: Vec::new(),
-            asked: Vec::new(),
-            heap_bytes: 0,
-        };
+        let live = |(at, profile)| Live::new(at, profile, publish_every_ms, rebuilding);
         Self {
             sites: Sites::new(time_zone, lasting, sites),
             lives: profiles.into_iter().enumerate().map(live).collect(),
             memory_max,
-            link_of: Vec::new(),
+            hearers: Vec::new(),
+            heard_by: Vec::new(),
             ledger: Ledger::default(),
             before: Part::default(),
             after: Part::default(),
@@ -123,20 +69,35 @@ impl Engine {
 
     /// The group that rows were taken in of has ended: sources are numbered anew.
     pub fn next_group(&mut self) {
-        self.link_of.clear();
+        self.hearers.clear();
     }
 
     /// Takes new observations of a group in. Equal ones may come again.
     pub fn absorb(&mut self, group: &Group, rows: &[ObservationRow]) {
-        for source in &group.sources[self.link_of.len()..] {
-            let receiver = group.texts.get(source.receiver).filter(|_| source.radio == Radio::Wifi && source.ap.is_some());
-            self.link_of.push(receiver.map(|receiver| self.sites.link_of(receiver, group.texts.get(source.network))));
+        let Self { sites, lives, hearers, heard_by, .. } = self;
+        // Neighbours are of one network mostly.
+        let mut last = None;
+        for source in &group.sources[hearers.len()..] {
+            let network = (source.receiver, source.network);
+            hearers.push(match (source.ap, group.texts.get(source.receiver)) {
+                (Some(ap), Some(receiver)) if source.radio == Radio::Wifi => {
+                    let (site, link) = match last {
+                        Some((known, found)) if known == network => found,
+                        _ => sites.link_of(receiver, group.texts.get(source.network)),
+                    };
+                    last = Some((network, (site, link)));
+                    Hearer { ap, site, link }
+                }
+                _ => Hearer::NOBODY,
+            });
         }
-        let mut late = 0;
-        for live in &mut self.lives {
-            late = late.max(live.absorb(group, rows, &self.link_of, &mut self.sites));
+        for rows in rows.chunks(CHUNK_ROWS) {
+            heard_by.clear();
+            heard_by.extend(rows.iter().map(|row| hearers[row.source as usize]));
+            // Equal for all, since lateness is no profile's own.
+            let late = lives.iter_mut().map(|live| live.absorb(rows, heard_by, sites)).max();
+            self.late += late.unwrap_or(0);
         }
-        self.late += late;
     }
 
     /// Takes in which minutes posts arrived in, from the rows of a group that are told of once.
@@ -205,10 +166,15 @@ impl Engine {
         let Self { sites, lives, ledger, before, after, .. } = self;
         for live in lives.iter_mut() {
             let chosen = std::mem::take(&mut live.chosen);
+            let (mut last, mut number, mut keep_from) = (None, 0, 0);
             for &slot in &chosen {
                 let site = live.slots[slot as usize].site;
-                let scope = scope(sites, live, site, changes);
-                let keep_from = sites.keep_from(site, &live.profile, unpublished_since);
+                // Those of a site stand together.
+                if last.replace(site) != Some(site) {
+                    ledger.close(changes);
+                    number = scope(sites, live, site, changes);
+                    keep_from = sites.keep_from(site, &live.profile, unpublished_since);
+                }
                 let client = &mut live.slots[slot as usize];
                 live.heap_bytes -= client.published.heap_bytes() + client.pending.heap_bytes();
                 let place = sites.get_mut(site);
@@ -220,19 +186,23 @@ impl Engine {
                 }
                 client.pending.clear();
                 after.evaluate(&client.published, &live.profile, place);
-                ledger.add(Whose { scope, client: client.id, profile: &live.profile.name, site: &place.name }, before, after, changes);
+                ledger.add(Whose { scope: number, client: client.id, profile: &live.profile.name, site: &place.name }, before, after, changes);
                 tidy(&mut client.published, after, keep_from, &live.profile, place);
                 let body = changes.pack(|bytes| client.published.pack(bytes));
-                changes.records.push(RecordRow { scope, client: client.id, last_at: client.published.last_s(), body });
+                changes.records.push(RecordRow { scope: number, client: client.id, last_at: client.published.last_s(), body });
                 live.heap_bytes += client.published.heap_bytes() + client.pending.heap_bytes();
             }
+            ledger.close(changes);
             live.chosen = chosen;
             live.chosen.clear();
             for site in sites.ahead(live.pace).into_iter().chain(sites.changed(live.pace)) {
                 scope(sites, live, site, changes);
             }
         }
-        ledger.close(changes);
+        // Scopes that were told of before may come in another order than sites do. A stable sort takes no longer than a look where they do not.
+        changes.counts.sort_by_key(|row| row.scope);
+        changes.occupancy.sort_by_key(|row| row.scope);
+        changes.flow.sort_by_key(|row| row.scope);
         changes.zones.clone_from(&self.sites.zone_names);
         changes.unpublished_since = self.unpublished_since();
         self.sweep();
@@ -340,178 +310,15 @@ fn scope(sites: &mut Sites, live: &Live, site: u32, changes: &mut Changes) -> u3
     number
 }
 
-impl Live {
-    /// Takes observations in; says how many were too late.
-    fn absorb(&mut self, group: &Group, rows: &[ObservationRow], link_of: &[Option<(u32, u32)>], sites: &mut Sites) -> u64 {
-        let mut late = 0;
-        let mut last: Option<((u32, ClientId), u32)> = None;
-        for row in rows {
-            let Some((site, link)) = link_of[row.source as usize] else { continue };
-            if row.address == Address::Group {
-                continue;
-            }
-            if row.observed_at < row.received_at_ms.div_euclid(1_000) - self.profile.allowed_lateness_s {
-                late += 1;
-                continue;
-            }
-            let Some(ap) = group.sources[row.source as usize].ap else { continue };
-            sites.heard(link, row.observed_at, row.received_at_ms);
-            if row.address == Address::Excluded {
-                continue;
-            }
-            let key = (site, row.client);
-            let slot = match last {
-                Some((known, slot)) if known == key => slot,
-                _ => self.slot(key),
-            };
-            last = Some((key, slot));
-            self.take(slot, row, ap, sites.newest());
-        }
-        late
-    }
-
-    fn take(&mut self, slot: u32, row: &ObservationRow, ap: store::mac::Mac, newest: i64) {
-        let Self { profile, slots, due, heap_bytes, publish_every_s, now_s, .. } = self;
-        let client = &mut slots[slot as usize];
-        let bytes = client.pending.heap_bytes();
-        let told =
-            Told { observed_at: row.observed_at, ap, rssi_dbm: row.rssi_dbm, is_associated: !row.ssid.is_none(), is_random: row.address == Address::Local };
-        if !client.pending.observe(&told, profile) {
-            return;
-        }
-        *heap_bytes = (*heap_bytes + client.pending.heap_bytes()).saturating_sub(bytes);
-        client.last_s = client.last_s.max(row.observed_at);
-        client.await_turn(slot, row.observed_at, newest - OLD_S, *now_s + *publish_every_s, due);
-    }
-
-    fn slot(&mut self, key: (u32, ClientId)) -> u32 {
-        if let Some(&slot) = self.clients.get(&key) {
-            return slot;
-        }
-        let client = Client::new(key);
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                self.slots[slot as usize] = client;
-                slot
-            }
-            None => {
-                self.slots.push(client);
-                // Four billion clients do not fit.
-                (self.slots.len() - 1) as u32
-            }
-        };
-        self.clients.insert(key, slot);
-        slot
-    }
-
-    /// Takes those whose turn it is out of `due`.
-    fn choose(&mut self, now_ms: i64, all: bool) {
-        // Who was chosen and not published, because the store was away, is so still.
-        self.asked.clear();
-        let now_s = now_ms.div_euclid(1_000);
-        self.now_s = now_s;
-        while let Some(entry) = self.due.first_entry()
-            && (all || *entry.key() <= now_s)
-        {
-            let second = *entry.key();
-            for slot in entry.remove().slots {
-                let client = &mut self.slots[slot as usize];
-                // One that was put elsewhere since has another turn.
-                if client.due_s == Some(second) {
-                    client.due_s = None;
-                    client.oldest_pending = i64::MAX;
-                    self.chosen.push(slot);
-                }
-            }
-        }
-        // In the order of the store's keys.
-        let slots = &self.slots;
-        self.chosen.sort_unstable_by_key(|&slot| (slots[slot as usize].site, slots[slot as usize].id, slot));
-        // Somebody may be chosen a second time before the first was published; a transaction tells of each once.
-        self.chosen.dedup();
-        self.asked.extend(self.chosen.iter().filter(|&&slot| !slots[slot as usize].is_loaded));
-    }
-
-    fn forget(&mut self, before_s: i64) {
-        let Self { clients, slots, free, heap_bytes, .. } = self;
-        clients.retain(|_, &mut slot| {
-            let client = &mut slots[slot as usize];
-            let keep = client.due_s.is_some() || client.last_s >= before_s;
-            if !keep {
-                *heap_bytes = heap_bytes.saturating_sub(client.published.heap_bytes() + client.pending.heap_bytes());
-                (client.published, client.pending) = (Record::default(), Record::default());
-                free.push(slot);
-            }
-            keep
-        });
-        if self.slots.len() >= SLOTS_MIN && self.clients.len() < self.slots.len() / 4 {
-            self.move_together();
-        }
-    }
-
-    /// Gives back the room that clients left who came all at once.
-    fn move_together(&mut self) {
-        let mut moved = vec![None; self.slots.len()];
-        let mut slots = Vec::with_capacity(self.clients.len() * 2);
-        for (&key, slot) in &mut self.clients {
-            // Fewer than there were.
-            let new = slots.len() as u32;
-            moved[*slot as usize] = Some(new);
-            slots.push(std::mem::replace(&mut self.slots[*slot as usize], Client::new(key)));
-            *slot = new;
-        }
-        for due in self.due.values_mut() {
-            due.slots = due.slots.iter().filter_map(|&slot| moved[slot as usize]).collect();
-        }
-        self.slots = slots;
-        self.free = Vec::new();
-        self.clients.shrink_to_fit();
-    }
-
-    fn bytes(&self) -> usize {
-        self.clients.allocation_size() + self.slots.capacity() * size_of::<Client>() + self.heap_bytes
-    }
-
-    /// What those take who are known: tables that have grown stay, and must not look as if nobody had room.
-    fn live_bytes(&self) -> usize {
-        self.clients.len() * (size_of::<Client>() + size_of::<((u32, ClientId), u32)>() + 1) + self.heap_bytes
-    }
-}
-
-impl Client {
-    /// One of whom nothing is known.
-    fn new((site, id): (u32, ClientId)) -> Self {
-        Self { site, id, published: Record::default(), pending: Record::default(), is_loaded: false, due_s: None, oldest_pending: i64::MAX, last_s: i64::MIN }
-    }
-
-    /// Puts the client among those that are due, or sooner there.
-    fn await_turn(&mut self, slot: u32, observed_at: i64, old: i64, next: i64, due: &mut BTreeMap<i64, Due>) {
-        // What is old is published at once, so that what is not published is young.
-        let turn = if observed_at < old { i64::MIN } else { self.due_s.unwrap_or(next) };
-        if self.due_s == Some(turn) && observed_at >= self.oldest_pending {
-            return;
-        }
-        self.oldest_pending = self.oldest_pending.min(observed_at);
-        let entry = due.entry(turn).or_insert_with(|| Due { slots: Vec::new(), oldest: i64::MAX });
-        entry.oldest = entry.oldest.min(self.oldest_pending);
-        if self.due_s != Some(turn) {
-            entry.slots.push(slot);
-            self.due_s = Some(turn);
-        }
-    }
-}
-
 /// The name under which a profile is recomputed beside the live one.
 #[must_use]
 pub fn shadow_of(profile: &str) -> String {
     format!("{profile} (being recomputed)")
 }
 
+/// Observations that are taken in at once.
+const CHUNK_ROWS: usize = 256;
 /// How long after its session's end a client stays in memory.
 const IDLE_S: i64 = 900;
-/// So few slots are never moved together.
-const SLOTS_MIN: usize = 1_024;
 /// Memory that a client keeps for what comes next.
 const PENDING_KEPT: usize = 512;
-/// What is older than this beside the newest is published at once.
-const OLD_S: i64 = 900;

@@ -48,8 +48,9 @@ impl Ledger {
         self.add_occupancy(whose, before, after);
     }
 
-    /// Moves the rows into `changes` and leaves the ledger empty.
+    /// Moves the rows into `changes` and leaves the ledger empty: after each scope, so that what is added up stays in the caches.
     pub(super) fn close(&mut self, changes: &mut Changes) {
+        let (old_counts, old_occupancy, old_flow) = (changes.counts.len(), changes.occupancy.len(), changes.flow.len());
         let counts = self.counts.drain().filter(|(_, (_, counts))| counts.iter().any(|&count| count != 0));
         changes.counts.extend(counts.map(|((scope, place, level, start), (window, counts))| {
             let Window { day, from, to, .. } = window;
@@ -60,9 +61,9 @@ impl Ledger {
         let flow = self.flow.drain().filter(|(_, transitions)| *transitions != 0);
         changes.flow.extend(flow.map(|((scope, from, to, hour), transitions)| FlowRow { scope, from, to, hour, transitions }));
         // In the order of the store's keys: one writer after the other, and pages once.
-        changes.counts.sort_unstable_by_key(|row| (row.scope, row.level, row.start, row.place));
-        changes.occupancy.sort_unstable_by_key(|row| (row.scope, row.minute, row.place));
-        changes.flow.sort_unstable_by_key(|row| (row.scope, row.hour, row.from, row.to));
+        changes.counts[old_counts..].sort_unstable_by_key(|row| (row.scope, row.level, row.start, row.place));
+        changes.occupancy[old_occupancy..].sort_unstable_by_key(|row| (row.scope, row.minute, row.place));
+        changes.flow[old_flow..].sort_unstable_by_key(|row| (row.scope, row.hour, row.from, row.to));
     }
 
     /// Most windows are the same in both: only the others are looked up among those of all clients.
