@@ -6,12 +6,30 @@ use crate::config::Config;
 use crate::failure::{Code, Failure};
 use crate::query::{self, Rows};
 
-/// Asks the database of a configuration and gathers the answer.
-pub(crate) async fn rows(config: &Config, sql: &str) -> Result<Vec<Vec<Cell>>, Failure> {
-    let mut rows = Rows::default();
-    let asked = store::query::query(config.database.reveal(), sql, &mut rows).await;
-    asked.map_err(|error| query::failure(&error, &config.database.address_shown()))?;
-    Ok(rows.0)
+/// The database of a configuration, for as many questions as a command has: all see it as it was at the first.
+pub(crate) struct Asker {
+    asker: store::query::Asker,
+    /// The database as messages name it.
+    shown: String,
+}
+
+impl Asker {
+    pub(crate) async fn connect(config: &Config) -> Result<Self, Failure> {
+        let shown = config.database.address_shown();
+        let asker = store::query::Asker::connect(config.database.reveal()).await.map_err(|error| query::failure(&error, &shown))?;
+        Ok(Self { asker, shown })
+    }
+
+    /// Asks, and gathers the answer.
+    pub(crate) async fn rows(&mut self, sql: &str) -> Result<Vec<Vec<Cell>>, Failure> {
+        let mut rows = Rows::default();
+        self.asker.ask(sql, &mut rows).await.map_err(|error| query::failure(&error, &self.shown))?;
+        Ok(rows.0)
+    }
+
+    pub(crate) async fn close(self) {
+        self.asker.close().await;
+    }
 }
 
 /// A row that is read cell by cell, in the order of its columns.

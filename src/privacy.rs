@@ -7,9 +7,9 @@ use serde::Serialize;
 use store::epoch::Ring;
 use store::optout::OptOuts;
 
-use crate::ask::{self, Reader};
+use crate::ask::{Asker, Reader};
 use crate::cli::ConfigFile;
-use crate::config::{Clients, Config, Mode, Personal};
+use crate::config::{Clients, Config, Mode, Personal, Retention};
 use crate::config_command::{self, print};
 use crate::failure::{Code, Failure};
 use crate::{keys, optout};
@@ -130,6 +130,9 @@ impl Report {
         let seen = ["when and by which access point it was heard", "signal strength", "network name", "place on the plan", "maker", "operating system"];
         let address = if privacy.clients == Clients::Plain { "the device's address" } else { "a pseudonym of the device's address" };
         let ring = keys::look_at_ring(config)?;
+        let mut store = Asker::connect(config).await?;
+        let tables = tables(&mut store, &config.retention).await;
+        store.close().await;
         Ok(Self {
             purpose: privacy.purpose.clone(),
             contact: privacy.contact.clone(),
@@ -140,7 +143,7 @@ impl Report {
             time_zone: matches!(mode, Mode::Day | Mode::Extended).then(|| privacy.time_zone.as_ref().unwrap_or(&config.presence.time_zone).clone()),
             fields: Fields { kept: std::iter::once(address).chain(seen).chain(of(true)).collect(), dropped: of(false).collect() },
             keys: ring.as_ref().map_or_else(Keys::none, Keys::of),
-            tables: tables(config).await?,
+            tables: tables?,
             journal: Sealed {
                 what: "posts as they came, addresses in them, until the database has them and then for as long",
                 kept_for: config.journal.keep.to_string(),
@@ -187,8 +190,7 @@ impl Keys {
 }
 
 /// The views, and what is oldest in them.
-async fn tables(config: &Config) -> Result<Vec<Table>, Failure> {
-    let keep = &config.retention;
+async fn tables(store: &mut Asker, keep: &Retention) -> Result<Vec<Table>, Failure> {
     let views = [
         ("observations", "who was heard when and where", "retention.observations", keep.observations, true, "min(observed_at) FROM observations"),
         ("locations", "where the cloud placed it", "retention.observations", keep.observations, true, "min(observed_at) FROM locations"),
@@ -200,7 +202,7 @@ async fn tables(config: &Config) -> Result<Vec<Table>, Failure> {
     ];
     let mut tables = Vec::new();
     for (view, what, key, kept_for, has_clients, oldest) in views {
-        let rows = ask::rows(config, &format!("SELECT {oldest}")).await?;
+        let rows = store.rows(&format!("SELECT {oldest}")).await?;
         let oldest = rows.first().and_then(|row| Reader::new(row).some_text());
         tables.push(Table { view, what, key, kept_for: kept_for.to_string(), has_clients, oldest });
     }

@@ -5,8 +5,10 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
+use analytics::presence::engine::Settings;
 use clap::Args;
 
+use crate::ask::Asker;
 use crate::config_command;
 use crate::failure::{Code, Failure};
 
@@ -50,12 +52,20 @@ pub(crate) struct Report {
 pub(crate) async fn run(arguments: &Report) -> Result<(), Failure> {
     let (config, _) = config_command::load(arguments.config.as_deref())?;
     let settings = config.presence_settings(0).map_err(|(key, what, remedy)| Failure::new(Code::Usage, format!("{key}: {what}; {remedy}")))?;
-    let there = rows::what_is_there(&config).await?;
+    let mut store = Asker::connect(&config).await?;
+    let written = write(&mut store, arguments, &settings).await;
+    store.close().await;
+    written?.map_or(Ok(()), |text| config_command::print(&text))
+}
+
+/// The pages; none of a store that has no presence.
+async fn write(store: &mut Asker, arguments: &Report, settings: &Settings) -> Result<Option<String>, Failure> {
+    let there = rows::what_is_there(store).await?;
     if there.is_empty() {
         eprintln!(
             "the store has no presence yet: footfall serve counts visits as posts arrive; has a post been taken (footfall query \"SELECT * FROM posts\")?"
         );
-        return Ok(());
+        return Ok(None);
     }
     let span = match (arguments.day, arguments.week) {
         (Some(day), _) => Span::Day(day),
@@ -71,16 +81,16 @@ pub(crate) async fn run(arguments: &Report) -> Result<(), Failure> {
     if chosen.len() > PAGES_MAX {
         let mut lines = Vec::new();
         for page in &chosen {
-            lines.push(rows::summary(&config, &settings, page).await?);
+            lines.push(rows::summary(store, settings, page).await?);
         }
         text = layout::sites(&lines, style);
     } else {
         for (number, page) in chosen.iter().enumerate() {
             text.push_str(if number == 0 { "" } else { "\n\n" });
-            text.push_str(&layout::page(&rows::page(&config, &settings, page).await?, style));
+            text.push_str(&layout::page(&rows::page(store, settings, page).await?, style));
         }
     }
-    config_command::print(&text)
+    Ok(Some(text))
 }
 
 /// As wide as the terminal, in colour on one.

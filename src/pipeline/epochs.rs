@@ -143,7 +143,9 @@ impl<S: Store> Pipeline<S> {
                 metrics::counter!(crate::metrics::STORE_ERRORS_TOTAL, "class" => error.class.name()).increment(1);
                 self.report.failed(&error);
                 if let Some(epochs) = &mut self.epochs {
-                    epochs.not_before_ms = now_ms + RETRY_AFTER_MS;
+                    // Posts that wait for it should not wait long.
+                    let is_waited_for = epochs.ring().must_clear_first();
+                    epochs.not_before_ms = now_ms + if is_waited_for { WAITED_FOR_AFTER_MS } else { RETRY_AFTER_MS };
                     epochs.published = None;
                 }
                 // The store has dropped its connection. If this fails too, the next write finds out and keeps trying.
@@ -223,3 +225,5 @@ impl<S: Store> Pipeline<S> {
 
 /// How long an error puts the end of an epoch off.
 const RETRY_AFTER_MS: i64 = 60_000;
+/// As [`RETRY_AFTER_MS`], while posts are held until it is done.
+const WAITED_FOR_AFTER_MS: i64 = 5_000;

@@ -11,8 +11,7 @@ use store::presence::Level;
 
 use super::choice::{Chosen, There};
 use super::page::{Bar, Flow, Line, Occupancy, Page, Place, Summary};
-use crate::ask::{self, Reader, moment, quoted};
-use crate::config::Config;
+use crate::ask::{Asker, Reader, moment, quoted};
 use crate::failure::{Code, Failure};
 
 mod week;
@@ -24,9 +23,9 @@ const FLOWS_MAX: usize = 10;
 const MINUTES_OF_HOUR: f64 = 60.0;
 
 /// Every site and profile with its days.
-pub(super) async fn what_is_there(config: &Config) -> Result<Vec<There>, Failure> {
+pub(super) async fn what_is_there(store: &mut Asker) -> Result<Vec<There>, Failure> {
     let mut there: BTreeMap<(String, String), BTreeSet<Date>> = BTreeMap::new();
-    for row in ask::rows(config, "SELECT site, profile, day FROM daily WHERE place_kind = 'site'").await? {
+    for row in store.rows("SELECT site, profile, day FROM daily WHERE place_kind = 'site'").await? {
         let mut row = Reader::new(&row);
         let of = (row.text(), row.text());
         there.entry(of).or_default().insert(date(&row.text())?);
@@ -35,18 +34,18 @@ pub(super) async fn what_is_there(config: &Config) -> Result<Vec<There>, Failure
 }
 
 /// One line of the table of many sites.
-pub(super) async fn summary(config: &Config, settings: &Settings, chosen: &Chosen) -> Result<Line, Failure> {
+pub(super) async fn summary(store: &mut Asker, settings: &Settings, chosen: &Chosen) -> Result<Line, Failure> {
     let site = Site::new(settings, chosen);
-    let days = days(config, &site).await?;
-    let summary = if chosen.is_week() { week::summary(config, &site, &days).await? } else { day(&days) };
+    let days = days(store, &site).await?;
+    let summary = if chosen.is_week() { week::summary(store, &site, &days).await? } else { day(&days) };
     Ok(Line { site: chosen.site.clone(), day: chosen.first.to_string(), summary })
 }
 
 /// A whole page.
-pub(super) async fn page(config: &Config, settings: &Settings, chosen: &Chosen) -> Result<Page, Failure> {
+pub(super) async fn page(store: &mut Asker, settings: &Settings, chosen: &Chosen) -> Result<Page, Failure> {
     let site = Site::new(settings, chosen);
-    let days = days(config, &site).await?;
-    let names = names(config, settings, &chosen.site).await?;
+    let days = days(store, &site).await?;
+    let names = names(store, settings, &chosen.site).await?;
     let is_week = chosen.is_week();
     let data_until = days.last().map_or(0, |day| day.data_until);
     Ok(Page {
@@ -56,12 +55,12 @@ pub(super) async fn page(config: &Config, settings: &Settings, chosen: &Chosen) 
         data_until: site.clock(data_until, "%Y-%m-%d %H:%M %Z"),
         coverage: coverage(&days),
         is_final: !days.is_empty() && days.iter().all(|day| day.is_final),
-        summary: if is_week { week::summary(config, &site, &days).await? } else { day(&days) },
+        summary: if is_week { week::summary(store, &site, &days).await? } else { day(&days) },
         is_week,
-        bars: if is_week { week::bars(&site, &days) } else { hours(config, &site).await? },
-        occupancy: occupancy(config, &site, data_until).await?,
-        places: if is_week { week::places(config, &site, &names).await? } else { places(config, &site, &names).await? },
-        flows: flows(config, &site, &names).await?,
+        bars: if is_week { week::bars(&site, &days) } else { hours(store, &site).await? },
+        occupancy: occupancy(store, &site, data_until).await?,
+        places: if is_week { week::places(store, &site, &names).await? } else { places(store, &site, &names).await? },
+        flows: flows(store, &site, &names).await?,
     })
 }
 
@@ -129,7 +128,7 @@ struct Day {
     data_until: i64,
 }
 
-async fn days(config: &Config, site: &Site<'_>) -> Result<Vec<Day>, Failure> {
+async fn days(store: &mut Asker, site: &Site<'_>) -> Result<Vec<Day>, Failure> {
     let sql = format!(
         "SELECT day, visitors, passersby, capture_rate, connected, visits, bounce_rate, dwell_avg, dwell_p50, dwell_p90, new_visitors, returning_visitors, \
          unknown_visitors, bounces, coverage, final, data_until FROM daily WHERE place_kind = 'site' AND {} AND {} ORDER BY day",
@@ -137,7 +136,7 @@ async fn days(config: &Config, site: &Site<'_>) -> Result<Vec<Day>, Failure> {
         site.on_days()
     );
     let mut days = Vec::new();
-    for row in ask::rows(config, &sql).await? {
+    for row in store.rows(&sql).await? {
         let mut row = Reader::new(&row);
         days.push(Day {
             date: date(&row.text())?,
@@ -174,10 +173,10 @@ fn coverage(days: &[Day]) -> Option<f64> {
 }
 
 /// The hours of a day, from the first to the last with rows.
-async fn hours(config: &Config, site: &Site<'_>) -> Result<Vec<Bar>, Failure> {
+async fn hours(store: &mut Asker, site: &Site<'_>) -> Result<Vec<Bar>, Failure> {
     let sql = format!("SELECT hour, visitors, passersby FROM hourly WHERE place_kind = 'site' AND {} AND {}", site.condition(), site.during("hour"));
     let mut known: BTreeMap<i64, (Option<i64>, Option<i64>)> = BTreeMap::new();
-    for row in ask::rows(config, &sql).await? {
+    for row in store.rows(&sql).await? {
         let mut row = Reader::new(&row);
         known.insert(row.time()?, (row.whole(), row.whole()));
     }
@@ -191,10 +190,10 @@ async fn hours(config: &Config, site: &Site<'_>) -> Result<Vec<Bar>, Failure> {
 }
 
 /// Devices present, over the hours of a day or the days of a week that have any.
-async fn occupancy(config: &Config, site: &Site<'_>, data_until: i64) -> Result<Vec<Occupancy>, Failure> {
+async fn occupancy(store: &mut Asker, site: &Site<'_>, data_until: i64) -> Result<Vec<Occupancy>, Failure> {
     let sql = format!("SELECT minute, devices FROM occupancy WHERE place_kind = 'site' AND {} AND {} ORDER BY minute", site.condition(), site.during("minute"));
     let mut minutes: Vec<(i64, i64)> = Vec::new();
-    for row in ask::rows(config, &sql).await? {
+    for row in store.rows(&sql).await? {
         let mut row = Reader::new(&row);
         minutes.push((row.time()?, row.whole().unwrap_or(0)));
     }
@@ -214,7 +213,7 @@ async fn occupancy(config: &Config, site: &Site<'_>, data_until: i64) -> Result<
     Ok(rows)
 }
 
-async fn places(config: &Config, site: &Site<'_>, names: &HashMap<String, String>) -> Result<Vec<Place>, Failure> {
+async fn places(store: &mut Asker, site: &Site<'_>, names: &HashMap<String, String>) -> Result<Vec<Place>, Failure> {
     let sql = format!(
         "SELECT place, visitors, dwell_total, dwell_avg, capture_rate FROM daily WHERE place_kind = 'ap' AND {} AND {} \
          ORDER BY coalesce(visitors, 0) DESC, dwell_total DESC, place LIMIT {PLACES_MAX}",
@@ -222,7 +221,7 @@ async fn places(config: &Config, site: &Site<'_>, names: &HashMap<String, String
         site.on_days()
     );
     let mut places = Vec::new();
-    for row in ask::rows(config, &sql).await? {
+    for row in store.rows(&sql).await? {
         let mut row = Reader::new(&row);
         places.push(Place {
             name: named(names, row.text()),
@@ -235,7 +234,7 @@ async fn places(config: &Config, site: &Site<'_>, names: &HashMap<String, String
     Ok(places)
 }
 
-async fn flows(config: &Config, site: &Site<'_>, names: &HashMap<String, String>) -> Result<Vec<Flow>, Failure> {
+async fn flows(store: &mut Asker, site: &Site<'_>, names: &HashMap<String, String>) -> Result<Vec<Flow>, Failure> {
     let sql = format!(
         "SELECT from_place, to_place, sum(transitions) AS transitions FROM flow WHERE {} AND {} \
          GROUP BY from_place, to_place ORDER BY 3 DESC, 1, 2 LIMIT {FLOWS_MAX}",
@@ -243,7 +242,7 @@ async fn flows(config: &Config, site: &Site<'_>, names: &HashMap<String, String>
         site.during("hour")
     );
     let mut flows = Vec::new();
-    for row in ask::rows(config, &sql).await? {
+    for row in store.rows(&sql).await? {
         let mut row = Reader::new(&row);
         flows.push(Flow { from: named(names, row.text()), to: named(names, row.text()), transitions: row.whole().unwrap_or(0) });
     }
@@ -251,14 +250,14 @@ async fn flows(config: &Config, site: &Site<'_>, names: &HashMap<String, String>
 }
 
 /// What access points are called by the receivers of a site: the name that another tenant gives is none of it.
-async fn names(config: &Config, settings: &Settings, site: &str) -> Result<HashMap<String, String>, Failure> {
+async fn names(store: &mut Asker, settings: &Settings, site: &str) -> Result<HashMap<String, String>, Failure> {
     let receivers: BTreeSet<&str> = match settings.sites.iter().find(|known| known.name == site) {
         Some(known) => known.networks.iter().map(|(receiver, _)| receiver.as_str()).chain(known.receivers.iter().map(String::as_str)).collect(),
         None => [site.split('/').next().unwrap_or(site)].into(),
     };
     let receivers: Vec<String> = receivers.into_iter().map(quoted).collect();
     let sql = format!("SELECT ap, name FROM access_points WHERE name IS NOT NULL AND receiver IN ({}) ORDER BY last_seen", receivers.join(", "));
-    let rows = ask::rows(config, &sql).await?;
+    let rows = store.rows(&sql).await?;
     Ok(rows.iter().map(|row| Reader::new(row)).map(|mut row| (row.text(), row.text())).collect())
 }
 

@@ -11,8 +11,7 @@ use analytics::presence::calendar::Calendar;
 use analytics::presence::engine::Settings;
 use analytics::presence::profile::Profile;
 
-use crate::ask::{self, Reader};
-use crate::config::Config;
+use crate::ask::{self, Asker, Reader};
 use crate::config_command;
 use crate::failure::{Code, Failure};
 
@@ -86,13 +85,32 @@ pub(super) async fn run(arguments: &CheckArguments, truth: &std::path::Path) -> 
     let settings = config.presence_settings(0).map_err(|(key, what, remedy)| Failure::new(Code::Usage, format!("{key}: {what}; {remedy}")))?;
     let networks = truth::read(truth)?;
     let profile = profile(&settings, arguments.profile.as_deref())?;
+    let mut store = Asker::connect(&config).await?;
+    let compared = compare(&mut store, arguments, &settings, profile, &networks).await;
+    store.close().await;
+    let comparisons = compared?;
+    let text = match arguments.format.unwrap_or(Format::Table) {
+        Format::Table => comparisons.iter().map(print::table).collect::<Vec<_>>().join("\n"),
+        Format::Summary => comparisons.iter().map(print::summary).collect::<Vec<_>>().join("\n"),
+        Format::Json => print::json(&comparisons),
+    };
+    config_command::print(&text)
+}
+
+async fn compare(
+    store: &mut Asker,
+    arguments: &CheckArguments,
+    settings: &Settings,
+    profile: &Profile,
+    networks: &[Network],
+) -> Result<Vec<Comparison>, Failure> {
     let mut comparisons = Vec::new();
-    for watched in sites(&config, profile, arguments.site.as_deref(), &networks).await? {
+    for watched in sites(store, profile, arguments.site.as_deref(), networks).await? {
         let moments = arguments.truth_every.unwrap_or_else(|| {
             let is_perfect = watched.networks.iter().all(|network| network.radio_model == RadioModel::Perfect);
             if is_perfect { Moments::Minute } else { Moments::Second }
         });
-        let mut calendar = calendar(&settings, &watched.site);
+        let mut calendar = calendar(settings, &watched.site);
         let from = watched.networks.iter().map(|network| network.from).min().unwrap_or(0);
         let to = watched.networks.iter().map(|network| network.to).max().unwrap_or(0);
         let mut truth = Counts::new(&mut calendar, from, to);
@@ -101,16 +119,11 @@ pub(super) async fn run(arguments: &CheckArguments, truth: &std::path::Path) -> 
                 truth.add(&presence::of(device, &network.aps, profile, moments));
             }
         }
-        let published = published::counts(&config, &watched.site, &profile.name, Counts::new(&mut calendar, from, to)).await?;
+        let published = published::counts(store, &watched.site, &profile.name, Counts::new(&mut calendar, from, to)).await?;
         let aps: BTreeSet<String> = watched.networks.iter().flat_map(|network| network.aps.iter().cloned()).collect();
         comparisons.push(Comparison::new(watched.site, &profile.name, moments, aps, &truth, &published));
     }
-    let text = match arguments.format.unwrap_or(Format::Table) {
-        Format::Table => comparisons.iter().map(print::table).collect::<Vec<_>>().join("\n"),
-        Format::Summary => comparisons.iter().map(print::summary).collect::<Vec<_>>().join("\n"),
-        Format::Json => print::json(&comparisons),
-    };
-    config_command::print(&text)
+    Ok(comparisons)
 }
 
 fn profile<'a>(settings: &'a Settings, asked: Option<&str>) -> Result<&'a Profile, Failure> {
@@ -130,10 +143,10 @@ fn calendar(settings: &Settings, site: &str) -> Calendar {
 }
 
 /// The sites that the simulated access points belong to.
-async fn sites<'a>(config: &Config, profile: &Profile, asked: Option<&str>, networks: &'a [Network]) -> Result<Vec<Watched<'a>>, Failure> {
+async fn sites<'a>(store: &mut Asker, profile: &Profile, asked: Option<&str>, networks: &'a [Network]) -> Result<Vec<Watched<'a>>, Failure> {
     let sql = format!("SELECT DISTINCT site, place FROM daily WHERE place_kind = 'ap' AND profile = {}", ask::quoted(&profile.name));
     let mut heard: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for row in ask::rows(config, &sql).await? {
+    for row in store.rows(&sql).await? {
         let mut row = Reader::new(&row);
         heard.entry(row.text()).or_default().insert(row.text());
     }

@@ -4,6 +4,9 @@
 
 use std::io;
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use sqlx::Connection;
+
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "sqlite")]
@@ -65,17 +68,69 @@ pub enum QueryError {
 /// # Errors
 /// See [`QueryError`]. Rows may have gone to the sink before.
 pub async fn query(url: &str, sql: &str, sink: &mut (dyn Sink + Send)) -> Result<(), QueryError> {
-    if statements(sql) != 1 {
-        return Err(QueryError::Refused("write one SQL statement, no more and no fewer".to_owned()));
+    let mut asker = Asker::connect(url).await?;
+    let answered = asker.ask(sql, sink).await;
+    asker.close().await;
+    answered
+}
+
+/// A connection for questions, which see the database as it was at the first of them.
+///
+/// [`Asker::close`] takes leave of the database; one that is dropped is found out by it, and leaves a line in its log.
+pub struct Asker(Connected);
+
+enum Connected {
+    #[cfg(feature = "sqlite")]
+    Sqlite(Box<sqlx::SqliteConnection>),
+    #[cfg(feature = "postgres")]
+    Postgres(Box<sqlx::PgConnection>),
+}
+
+impl Asker {
+    /// Connects to the database of a URL.
+    ///
+    /// # Errors
+    /// [`QueryError::Url`] and [`QueryError::Unreachable`].
+    pub async fn connect(url: &str) -> Result<Self, QueryError> {
+        Ok(Self(match url.split_once(':').map(|(scheme, _)| scheme) {
+            #[cfg(feature = "sqlite")]
+            Some("sqlite") => Connected::Sqlite(Box::new(sqlite::connect(url).await?)),
+            #[cfg(feature = "postgres")]
+            Some("postgres" | "postgresql") => Connected::Postgres(Box::new(postgres::connect(url).await?)),
+            _ => return Err(QueryError::Url("no known database: the URL starts with sqlite: or postgres://".to_owned())),
+        }))
     }
-    match url.split_once(':').map(|(scheme, _)| scheme) {
-        #[cfg(feature = "sqlite")]
-        Some("sqlite") => sqlite::query(url, sql, sink).await,
-        #[cfg(feature = "postgres")]
-        Some("postgres" | "postgresql") => postgres::query(url, sql, sink).await,
-        _ => Err(QueryError::Url("no known database: the URL starts with sqlite: or postgres://".to_owned())),
+
+    /// Asks one question. After an error no other can be asked.
+    ///
+    /// # Errors
+    /// See [`QueryError`]. Rows may have gone to the sink before.
+    pub async fn ask(&mut self, sql: &str, sink: &mut (dyn Sink + Send)) -> Result<(), QueryError> {
+        if statements(sql) != 1 {
+            return Err(QueryError::Refused("write one SQL statement, no more and no fewer".to_owned()));
+        }
+        match &mut self.0 {
+            #[cfg(feature = "sqlite")]
+            Connected::Sqlite(connection) => sqlite::ask(connection, sql, sink).await,
+            #[cfg(feature = "postgres")]
+            Connected::Postgres(connection) => postgres::ask(connection, sql, sink).await,
+        }
+    }
+
+    /// Takes leave. Nothing can go wrong that anybody would mind: there is nothing to commit.
+    pub async fn close(self) {
+        match self.0 {
+            #[cfg(feature = "sqlite")]
+            Connected::Sqlite(connection) => _ = connection.close().await,
+            #[cfg(feature = "postgres")]
+            Connected::Postgres(connection) => _ = tokio::time::timeout(CLOSE_TIMEOUT, connection.close()).await,
+        }
     }
 }
+
+/// How long a database may take to say good-bye.
+#[cfg(feature = "postgres")]
+const CLOSE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// The statement that tells how many clients each access point has heard since a time, for the database of a URL: columns receiver, ap,
 /// radio, clients. SQLite is asked below its view, whose times are texts that no index finds.

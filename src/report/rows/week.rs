@@ -4,12 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use super::super::page::{Bar, Place, Summary};
 use super::{Day, PLACES_MAX, Site, named};
-use crate::ask::{self, Reader, moment, quoted};
-use crate::config::Config;
+use crate::ask::{Asker, Reader, moment, quoted};
 use crate::failure::Failure;
 
 /// The counts of a week.
-pub(super) async fn summary(config: &Config, site: &Site<'_>, days: &[Day]) -> Result<Summary, Failure> {
+pub(super) async fn summary(store: &mut Asker, site: &Site<'_>, days: &[Day]) -> Result<Summary, Failure> {
     let sql = format!(
         "SELECT client, started_at, ended_at, dwell_s, is_returning, cut FROM visits WHERE {} AND identity <> 'local_unassoc' AND {} ORDER BY started_at, client",
         site.condition(),
@@ -17,7 +16,7 @@ pub(super) async fn summary(config: &Config, site: &Site<'_>, days: &[Day]) -> R
     );
     let (mut clients, mut lengths) = (HashSet::new(), Vec::new());
     let (mut new, mut returning, mut unknown) = (0, 0, 0);
-    for row in ask::rows(config, &sql).await? {
+    for row in store.rows(&sql).await? {
         let mut row = Reader::new(&row);
         let (client, started_at, ended_at) = (row.text(), row.time()?, row.time()?);
         let (dwell_s, is_returning, cut) = (row.number().unwrap_or(0.0), row.flag(), row.some_text());
@@ -65,7 +64,7 @@ pub(super) fn bars(site: &Site<'_>, days: &[Day]) -> Vec<Bar> {
 }
 
 /// Access points over the week; their passers-by are not kept for it, so there is no capture rate.
-pub(super) async fn places(config: &Config, site: &Site<'_>, names: &HashMap<String, String>) -> Result<Vec<Place>, Failure> {
+pub(super) async fn places(store: &mut Asker, site: &Site<'_>, names: &HashMap<String, String>) -> Result<Vec<Place>, Failure> {
     // Distinct clients do not add up over days, so they are counted in the week's stays, all access points in one pass.
     let sql = format!(
         "SELECT s.place, count(DISTINCT v.client) FROM stays s JOIN visits v ON v.visit_id = s.visit_id AND v.site = s.site AND v.profile = s.profile \
@@ -74,7 +73,7 @@ pub(super) async fn places(config: &Config, site: &Site<'_>, names: &HashMap<Str
         quoted(&site.chosen.profile),
         overlapping(site, "s.started_at", "s.ended_at")
     );
-    let rows = ask::rows(config, &sql).await?;
+    let rows = store.rows(&sql).await?;
     let visitors: HashMap<String, Option<i64>> = rows.iter().map(|row| Reader::new(row)).map(|mut row| (row.text(), row.whole())).collect();
     let sql = format!(
         "SELECT place, sum(dwell_total), 1.0 * sum(dwell_total) / nullif(sum(visits), 0) FROM daily WHERE place_kind = 'ap' AND {} AND {} GROUP BY place",
@@ -82,7 +81,7 @@ pub(super) async fn places(config: &Config, site: &Site<'_>, names: &HashMap<Str
         site.on_days()
     );
     let mut places = Vec::new();
-    for row in ask::rows(config, &sql).await? {
+    for row in store.rows(&sql).await? {
         let mut row = Reader::new(&row);
         let place = row.text();
         let visitors = visitors.get(&place).copied().unwrap_or(Some(0));
@@ -95,10 +94,15 @@ pub(super) async fn places(config: &Config, site: &Site<'_>, names: &HashMap<Str
 
 fn overlapping(site: &Site<'_>, started_at: &str, ended_at: &str) -> String {
     let (from, to) = (moment(site.from()), moment(site.to()));
-    format!("{started_at} < {to} AND ({ended_at} > {from} OR {started_at} >= {from})")
+    // No visit is longer than a day (profile.rs); without this bound all the years before would be read.
+    let earliest = moment(site.from() - LONGEST_VISIT_S);
+    format!("{started_at} >= {earliest} AND {started_at} < {to} AND ({ended_at} > {from} OR {started_at} >= {from})")
 }
 
 fn nearest_rank(sorted: &[f64], percent: usize) -> Option<f64> {
     let rank = (percent * sorted.len()).div_ceil(100);
     sorted.get(rank.checked_sub(1)?).copied()
 }
+
+/// The most that `max_visit` may be.
+const LONGEST_VISIT_S: i64 = 86_400;

@@ -3,22 +3,21 @@
 use store::presence::Level;
 
 use super::counts::{Counts, SITE};
-use crate::ask::{self, Reader, moment, quoted};
-use crate::config::Config;
+use crate::ask::{Asker, Reader, moment, quoted};
 use crate::failure::Failure;
 
 /// Fills counts with what the store publishes of a site under a profile.
-pub(super) async fn counts(config: &Config, site: &str, profile: &str, mut counts: Counts) -> Result<Counts, Failure> {
+pub(super) async fn counts(store: &mut Asker, site: &str, profile: &str, mut counts: Counts) -> Result<Counts, Failure> {
     let of_site = format!("site = {} AND profile = {}", quoted(site), quoted(profile));
     let (from, to) = (counts.from, counts.to);
-    windows(config, &of_site, &mut counts).await?;
+    windows(store, &of_site, &mut counts).await?;
 
     let sql = format!(
         "SELECT started_at, ended_at FROM visits WHERE {of_site} AND identity <> 'local_unassoc' AND started_at < {} AND ended_at >= {}",
         moment(to),
         moment(from)
     );
-    for row in ask::rows(config, &sql).await? {
+    for row in store.rows(&sql).await? {
         let mut row = Reader::new(&row);
         *counts.visits.entry((row.time()?, row.time()?)).or_default() += 1;
     }
@@ -31,7 +30,7 @@ pub(super) async fn counts(config: &Config, site: &str, profile: &str, mut count
         moment(to),
         moment(from)
     );
-    for row in ask::rows(config, &sql).await? {
+    for row in store.rows(&sql).await? {
         let mut row = Reader::new(&row);
         *counts.stays.entry((row.text(), row.time()?, row.time()?)).or_default() += 1;
     }
@@ -41,13 +40,13 @@ pub(super) async fn counts(config: &Config, site: &str, profile: &str, mut count
         moment(from),
         moment(to)
     );
-    for row in ask::rows(config, &sql).await? {
+    for row in store.rows(&sql).await? {
         let mut row = Reader::new(&row);
         let cell = (place(&mut row), row.time()?);
         *counts.occupancy.entry(cell).or_default() += row.whole().unwrap_or(0);
     }
 
-    for row in ask::rows(config, &format!("SELECT from_place, to_place, hour, transitions FROM flow WHERE {of_site}")).await? {
+    for row in store.rows(&format!("SELECT from_place, to_place, hour, transitions FROM flow WHERE {of_site}")).await? {
         let mut row = Reader::new(&row);
         let (from_place, to_place, hour) = (row.text(), row.text(), row.time()?);
         if counts.window(Level::Hour, |window| window.start == hour).is_some() {
@@ -58,12 +57,12 @@ pub(super) async fn counts(config: &Config, site: &str, profile: &str, mut count
 }
 
 /// Hours and days.
-async fn windows(config: &Config, of_site: &str, counts: &mut Counts) -> Result<(), Failure> {
+async fn windows(store: &mut Asker, of_site: &str, counts: &mut Counts) -> Result<(), Failure> {
     for (level, view, name) in [(Level::Hour, "hourly", "hour"), (Level::Day, "daily", "day")] {
         let sql = format!(
             "SELECT {name}, place_kind, place, visitors, visits, exits, dwell_total, passersby, bounces FROM {view} WHERE {of_site} AND place_kind IN ('site', 'ap')"
         );
-        for row in ask::rows(config, &sql).await? {
+        for row in store.rows(&sql).await? {
             let mut row = Reader::new(&row);
             let window = match level {
                 Level::Hour => {

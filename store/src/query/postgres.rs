@@ -4,26 +4,24 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Executor, PgConnection, Row, SqlSafeStr, Statement, TypeInfo, ValueRef};
+use sqlx::{AssertSqlSafe, Column, ConnectOptions, Executor, PgConnection, Row, SqlSafeStr, Statement, TypeInfo, ValueRef};
 
 use super::{Cell, QueryError, Sink};
 use crate::postgres::{error, url};
 
-pub(super) async fn query(url: &str, sql: &str, sink: &mut (dyn Sink + Send)) -> Result<(), QueryError> {
+/// Connects, and begins the transaction that all questions are asked in.
+pub(super) async fn connect(url: &str) -> Result<PgConnection, QueryError> {
     let options = url::options(url).map_err(QueryError::Url)?.application_name("footfall query").disable_statement_logging();
     let connected = error::step("connect to Postgres", CONNECT_TIMEOUT, options.connect()).await;
     let mut connection = connected.map_err(|error| QueryError::Unreachable(error.message))?;
-    let answered = answer(&mut connection, sql, sink).await;
-    // Read-only: there is nothing to commit, and nobody minds a connection that is cut.
-    let _closed = tokio::time::timeout(CONNECT_TIMEOUT, connection.close()).await;
-    answered
-}
-
-async fn answer(connection: &mut PgConnection, sql: &str, sink: &mut (dyn Sink + Send)) -> Result<(), QueryError> {
     // Compiling takes longer than the answer: the percentiles of the views, which few rows need, make every plan look dear.
     let begin = "SET default_transaction_read_only = on; SET TimeZone = 'UTC'; SET statement_timeout = '5min'; SET client_min_messages = error; \
-                 SET jit = off; BEGIN READ ONLY";
+                 SET jit = off; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
     connection.execute(sqlx::raw_sql(begin)).await.map_err(of)?;
+    Ok(connection)
+}
+
+pub(super) async fn ask(connection: &mut PgConnection, sql: &str, sink: &mut (dyn Sink + Send)) -> Result<(), QueryError> {
     // Preparing refuses a second statement and tells the columns even of an empty answer.
     let prepared = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await.map_err(of)?;
     sink.columns(prepared.columns().iter().map(|column| column.name().to_owned()).collect())?;

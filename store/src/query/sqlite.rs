@@ -5,12 +5,13 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
-use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Executor, Row, SqlSafeStr, SqliteConnection, Statement, TypeInfo, ValueRef};
+use sqlx::{AssertSqlSafe, Column, ConnectOptions, Executor, Row, SqlSafeStr, SqliteConnection, Statement, TypeInfo, ValueRef};
 
 use super::{Cell, QueryError, Sink};
 use crate::sqlite::path_of;
 
-pub(super) async fn query(url: &str, sql: &str, sink: &mut (dyn Sink + Send)) -> Result<(), QueryError> {
+/// Opens the file, and begins the transaction that all questions are asked in.
+pub(super) async fn connect(url: &str) -> Result<SqliteConnection, QueryError> {
     let path = path_of(url).map_err(QueryError::Url)?;
     if !path.exists() {
         let message = format!("there is no database file {}: `footfall serve` or `footfall migrate` makes it", path.display());
@@ -18,12 +19,11 @@ pub(super) async fn query(url: &str, sql: &str, sink: &mut (dyn Sink + Send)) ->
     }
     let options = SqliteConnectOptions::new().filename(&path).read_only(true).pragma("query_only", "ON").busy_timeout(BUSY_TIMEOUT);
     let mut connection = options.disable_statement_logging().connect().await.map_err(|error| QueryError::Unreachable(message(&error)))?;
-    let answered = answer(&mut connection, sql, sink).await;
-    let _closed = connection.close().await;
-    answered
+    connection.execute("BEGIN").await.map_err(|error| of(&error))?;
+    Ok(connection)
 }
 
-async fn answer(connection: &mut SqliteConnection, sql: &str, sink: &mut (dyn Sink + Send)) -> Result<(), QueryError> {
+pub(super) async fn ask(connection: &mut SqliteConnection, sql: &str, sink: &mut (dyn Sink + Send)) -> Result<(), QueryError> {
     let prepared = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await.map_err(|error| of(&error))?;
     sink.columns(prepared.columns().iter().map(|column| column.name().to_owned()).collect())?;
     let mut rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch(connection);

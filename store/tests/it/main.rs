@@ -39,5 +39,5 @@ for_both! {
         locations_are_found, recent_rows_come_back, a_changed_schema_is_a_schema_error, a_newer_schema_is_refused,
         without_a_connection_nothing_is_done, pseudonyms_of_every_sign_are_hexadecimal, a_poison_string_spoils_only_its_own_probe,
         long_strings_are_stored, every_table_and_column_is_explained;
-    query: an_answer_has_names_and_typed_cells, nothing_can_be_changed, errors_are_told;
+    query: an_answer_has_names_and_typed_cells, nothing_can_be_changed, errors_are_told, questions_see_the_database_as_it_was_at_the_first;
 }

@@ -1,6 +1,6 @@
 //! Questions by people: typed answers, nothing changed.
 
-use store::query::{Cell, QueryError, Sink, query};
+use store::query::{Asker, Cell, QueryError, Sink, query};
 
 use crate::place::Place;
 use crate::sample::{Writer, everything};
@@ -73,4 +73,25 @@ pub(crate) async fn errors_are_told(place: Place) {
     let away = if place.is_postgres() { "postgres://nobody@127.0.0.1:1/none".to_owned() } else { format!("{}.away", place.url) };
     assert!(matches!(query(&away, "SELECT 1", &mut Answer::default()).await, Err(QueryError::Unreachable(_))));
     assert!(matches!(query("oracle:x", "SELECT 1", &mut Answer::default()).await, Err(QueryError::Url(_))));
+}
+
+/// What a command asks of one connection fits together, whatever is written meanwhile.
+pub(crate) async fn questions_see_the_database_as_it_was_at_the_first(place: Place) {
+    let mut writer = Writer::adopt(place.store().await).await;
+    writer.write(&everything()).await.unwrap();
+    let count = async |asker: &mut Asker| {
+        let mut answer = Answer::default();
+        asker.ask("SELECT count(*) FROM posts", &mut answer).await.unwrap();
+        answer.rows[0][0].clone()
+    };
+    let mut asker = Asker::connect(&place.url).await.unwrap();
+    assert_eq!(count(&mut asker).await, Cell::Integer(2));
+    let mut more = everything();
+    more.posts.iter_mut().for_each(|post| post.minute += 60);
+    writer.write(&more).await.unwrap();
+    assert_eq!(count(&mut asker).await, Cell::Integer(2));
+    asker.close().await;
+    let mut asker = Asker::connect(&place.url).await.unwrap();
+    assert_eq!(count(&mut asker).await, Cell::Integer(4));
+    asker.close().await;
 }
