@@ -95,7 +95,7 @@ impl<'a> Recompute<'a> {
             }
         };
         let mut made_by = DefaultHasher::new();
-        format!("{profile:?} {:?} {:?}", settings.sites, settings.time_zone).hash(&mut made_by);
+        format!("{profile:?} {:?} {:?} {:?}", settings.sites, settings.time_zone, config.presence.excluded).hash(&mut made_by);
         let job = Job {
             profile: profile.name.clone(),
             shadow: shadow_of(&profile.name),

@@ -51,6 +51,12 @@ impl Config {
                 "site[{n}]: it has networks (version 3) and receivers (version 2): where both tell of one network, visits are the same, but seen is not, and observations are stored twice"
             ));
         }
+        if !self.presence.excluded.is_empty() && self.retention.clients < self.retention.observations {
+            let (clients, observations) = (self.retention.clients, self.retention.observations);
+            warnings.push(format!(
+                "retention.clients: {clients} is less than retention.observations = {observations}: footfall recompute counts devices of presence.excluded whose row has gone"
+            ));
+        }
         if self.database.reveal() == "null:" {
             warnings.push("database = \"null:\": every row is thrown away; this is for measuring alone".to_owned());
         }

@@ -68,6 +68,7 @@ pub enum QueryError {
 /// # Errors
 /// See [`QueryError`]. Rows may have gone to the sink before.
 pub async fn query(url: &str, sql: &str, sink: &mut (dyn Sink + Send)) -> Result<(), QueryError> {
+    is_one(sql)?;
     let mut asker = Asker::connect(url).await?;
     let answered = asker.ask(sql, sink).await;
     asker.close().await;
@@ -106,9 +107,7 @@ impl Asker {
     /// # Errors
     /// See [`QueryError`]. Rows may have gone to the sink before.
     pub async fn ask(&mut self, sql: &str, sink: &mut (dyn Sink + Send)) -> Result<(), QueryError> {
-        if statements(sql) != 1 {
-            return Err(QueryError::Refused("write one SQL statement, no more and no fewer".to_owned()));
-        }
+        is_one(sql)?;
         match &mut self.0 {
             #[cfg(feature = "sqlite")]
             Connected::Sqlite(connection) => sqlite::ask(connection, sql, sink).await,
@@ -146,6 +145,10 @@ pub fn heard_since(url: &str, seconds: i64) -> String {
     format!(
         "SELECT receiver, ap, radio, count(DISTINCT client) FROM observations WHERE observed_at >= to_timestamp({seconds}) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
     )
+}
+
+fn is_one(sql: &str) -> Result<(), QueryError> {
+    if statements(sql) == 1 { Ok(()) } else { Err(QueryError::Refused("write one SQL statement, no more and no fewer".to_owned())) }
 }
 
 /// Counts statements: pieces between semicolons, outside of quotes and comments, that are not blank. A `$tag$` quote of Postgres is

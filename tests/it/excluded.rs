@@ -71,6 +71,15 @@ fn is_stored_and_in_no_count(site: &Site) {
     assert_eq!(dwells, [json!({"dwell_s": 480}), json!({"dwell_s": 600})]);
     recompute(site, start);
     assert_eq!(counted(), (1, 1, 1));
+
+    // Off it for good: what it does from now on counts from nothing, since nothing of it is counted.
+    let served = serve_with(site, "[]");
+    post(&served, &[start + 660, start + 800, start + 980]);
+    served.stop();
+    assert_eq!(counted(), (2, 2, 2));
+    assert_eq!(number("SELECT max(visitors) FROM daily WHERE place_kind = 'site'"), 2);
+    let served = serve_with(site, &format!("[{TILL:?}]"));
+    served.stop();
     let report = String::from_utf8(site.run(&["privacy", "report"]).stdout).unwrap();
     assert!(report.contains("Excluded: 1 device(s)") && !report.contains(TILL), "{report}");
 }

@@ -50,6 +50,12 @@ impl Ledger {
 
     /// Moves the rows into `changes` and leaves the ledger empty: after each scope, so that what is added up stays in the caches.
     pub(super) fn close(&mut self, changes: &mut Changes) {
+        if self.counts.is_empty() && self.occupancy.is_empty() && self.flow.is_empty() {
+            return;
+        }
+        shrink(&mut self.counts);
+        shrink(&mut self.occupancy);
+        shrink(&mut self.flow);
         let (old_counts, old_occupancy, old_flow) = (changes.counts.len(), changes.occupancy.len(), changes.flow.len());
         let counts = self.counts.drain().filter(|(_, (_, counts))| counts.iter().any(|&count| count != 0));
         changes.counts.extend(counts.map(|((scope, place, level, start), (window, counts))| {
@@ -173,6 +179,13 @@ impl Ledger {
     }
 }
 
+/// Emptying a table costs what it could hold, so that one which a great site has left would make every small one dear.
+fn shrink<K: Eq + std::hash::Hash, V>(table: &mut HashMap<K, V>) {
+    if table.capacity() > ROWS_KEPT.max(8 * table.len()) {
+        table.shrink_to(table.len());
+    }
+}
+
 /// Bounces have stays too, which nobody is told of.
 fn visit_stays(part: &Part, session: usize, in_zones: bool) -> &[Stay] {
     match part.sessions()[session].class {
@@ -211,3 +224,6 @@ fn is_measured(session: &Session, stay: &Stay) -> bool {
     let is_cut = (session.cut.start && stay.start == session.start) || (session.cut.end && stay.end == session.end);
     session.identity != Identity::LocalUnassociated && !is_cut
 }
+
+/// Rows that a table keeps room for in any case.
+const ROWS_KEPT: usize = 16_384;

@@ -94,7 +94,7 @@ pub(super) async fn places(store: &mut Asker, site: &Site<'_>, names: &HashMap<S
 
 fn overlapping(site: &Site<'_>, started_at: &str, ended_at: &str) -> String {
     let (from, to) = (moment(site.from()), moment(site.to()));
-    // No visit is longer than a day (profile.rs); without this bound all the years before would be read.
+    // No visit is longer than a day (profile.rs), and those that began since are found by an index.
     let earliest = moment(site.from() - LONGEST_VISIT_S);
     format!("{started_at} >= {earliest} AND {started_at} < {to} AND ({ended_at} > {from} OR {started_at} >= {from})")
 }

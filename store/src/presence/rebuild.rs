@@ -140,6 +140,8 @@ fn replace(dialect: Dialect, job: &Job, sites: &[Replaced]) -> Vec<String> {
             statements.push(format!("UPDATE {table} SET scope = {old} WHERE scope = {new} AND {both}"));
         }
         statements.push(format!("DELETE FROM presence_record WHERE scope = {old} AND client IN (SELECT client FROM presence_record WHERE scope = {new})"));
+        // Who was excluded since has no new rows, and what was known of it is told by none any more.
+        statements.push(format!("DELETE FROM presence_record WHERE scope = {old} AND {both} AND client IN (SELECT client FROM client WHERE is_excluded)"));
         statements.push(format!("DELETE FROM presence_member WHERE scope = {old} AND {both}"));
         for table in ["presence_record", "presence_member"] {
             statements.push(format!("UPDATE {table} SET scope = {old} WHERE scope = {new} AND {both}"));

@@ -16,8 +16,8 @@ pub(super) async fn connect(url: &str) -> Result<PgConnection, QueryError> {
     let mut connection = connected.map_err(|error| QueryError::Unreachable(error.message))?;
     // Compiling takes longer than the answer: the percentiles of the views, which few rows need, make every plan look dear.
     let begin = "SET default_transaction_read_only = on; SET TimeZone = 'UTC'; SET statement_timeout = '5min'; SET client_min_messages = error; \
-                 SET jit = off; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-    connection.execute(sqlx::raw_sql(begin)).await.map_err(of)?;
+                 SET idle_in_transaction_session_timeout = 0; SET jit = off; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+    connection.execute(sqlx::raw_sql(begin)).await.map_err(|error| QueryError::Unreachable(format!("ask Postgres: {error}")))?;
     Ok(connection)
 }
 

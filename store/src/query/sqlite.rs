@@ -19,7 +19,7 @@ pub(super) async fn connect(url: &str) -> Result<SqliteConnection, QueryError> {
     }
     let options = SqliteConnectOptions::new().filename(&path).read_only(true).pragma("query_only", "ON").busy_timeout(BUSY_TIMEOUT);
     let mut connection = options.disable_statement_logging().connect().await.map_err(|error| QueryError::Unreachable(message(&error)))?;
-    connection.execute("BEGIN").await.map_err(|error| of(&error))?;
+    connection.execute("BEGIN").await.map_err(|error| QueryError::Unreachable(message(&error)))?;
     Ok(connection)
 }
 
